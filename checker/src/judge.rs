@@ -256,36 +256,17 @@ impl<M: Model> Judge for M {
         let apart: Option<Vec<&Op>> = apart.as_ref().map(|apart| apart.iter().collect());
         let after = ties.map(|ties| ties.after).unwrap_or_default();
         let mut space = ModelSpace::new(self);
-        let part =
-            Part::new(&mut part::read(&mut space, apart.as_deref().unwrap_or(ops), &after).ok()?, &after);
+        let mut readings = part::read(&mut space, apart.as_deref().unwrap_or(ops), &after).ok()?;
+        let part = Part::new(&mut readings, &after);
         space.merge_states();
-        let evidence = Evidence::Deepest(configurations_max);
-        let search = beam::search(&part, &mut space, &mut Meter::new(limits, None), evidence, false);
-        let Search { found: SearchEnd::Wall(wall), deepest, .. } = search else { return None };
-        let wall = part.ops[wall as usize];
-        // Operations invoked by then (they are numbered by invocation) that had not returned before.
-        let called = part.events[..wall.returns as usize]
-            .iter()
-            .filter(|event| matches!(event, Event::Call(_)))
-            .count();
-        let pending = (0..called as u32).filter(|&op| part.ops[op as usize].returns >= wall.returns);
-        let pending: Vec<u32> = pending.collect();
-        let configuration = |(order, state): (Vec<u32>, StateId)| {
-            let (used, unused): (Vec<u32>, Vec<u32>) = pending.iter().partition(|op| order.contains(op));
-            let order = part.positions(&order);
+        let (mut failure, states) = failure(&part, &mut space, limits, configurations_max)?;
+        for (configuration, state) in failure.configurations.iter_mut().zip(states) {
             // Merged states stand for several; the replay of the order shows the true one.
-            let shown = if space.merges_states() { witness::replay(self, ops, &order).ok() } else { None };
-            Deepest {
-                state: shown.unwrap_or_else(|| self.show(space.state(state))),
-                order,
-                used: part.positions(&used),
-                unused: part.positions(&unused),
-            }
-        };
-        Some(Failure {
-            witness: wall.at as usize,
-            configurations: deepest.into_iter().map(configuration).collect(),
-        })
+            let merged = space.merges_states();
+            let shown = if merged { witness::replay(self, ops, &configuration.order).ok() } else { None };
+            configuration.state = shown.unwrap_or_else(|| self.show(space.state(state)));
+        }
+        Some(failure)
     }
 
     fn keys(&self) -> Box<dyn Keys + Send + '_> {
@@ -315,6 +296,31 @@ impl<M: Model> Judge for M {
     }
 }
 
+/// Searches for the failure. The configurations' states are returned by number, and not shown yet.
+fn failure(
+    part: &Part,
+    space: &mut Space<'_>,
+    limits: &Limits<'_>,
+    configurations_max: usize,
+) -> Option<(Failure, Vec<StateId>)> {
+    let evidence = Evidence::Deepest(configurations_max);
+    let search = beam::search(part, space, &mut Meter::new(limits, None), evidence, false);
+    let Search { found: SearchEnd::Wall(wall), deepest, .. } = search else { return None };
+    let wall = part.ops[wall as usize];
+    // Operations invoked by then (they are numbered by invocation) that had not returned before.
+    let called =
+        part.events[..wall.returns as usize].iter().filter(|event| matches!(event, Event::Call(_))).count();
+    let pending = (0..called as u32).filter(|&op| part.ops[op as usize].returns >= wall.returns);
+    let pending: Vec<u32> = pending.collect();
+    let configuration = |(order, state): (Vec<u32>, StateId)| {
+        let (used, unused): (Vec<u32>, Vec<u32>) = pending.iter().partition(|op| order.contains(op));
+        let [order, used, unused] = [order, used, unused].map(|numbers| part.positions(&numbers));
+        (Deepest { state: String::new(), order, used, unused }, state)
+    };
+    let (configurations, states) = deepest.into_iter().map(configuration).unzip();
+    Some((Failure { witness: wall.at as usize, configurations }, states))
+}
+
 /// Decides operations where no process continues in the instant in which its operation returns, except for
 /// those that `ties` lists.
 fn decide<M: Model>(model: &M, ops: &[&Op], ties: Option<&Ties>, demand: Demand<'_>) -> PartResult {
@@ -322,14 +328,9 @@ fn decide<M: Model>(model: &M, ops: &[&Op], ties: Option<&Ties>, demand: Demand<
     let after = ties.map_or(&none, |ties| &ties.after);
     if demand.engine == Engine::Auto
         && let Some(path) = model.fast_path()
+        && let Some(result) = fast_result(path, ops, ties, &|op| model.fits(op))
     {
-        let decision = fast(path, ops, ties);
-        if decision != Decision::Declined {
-            return match part::misfit(ops, |op| model.fits(op)) {
-                Some(misfit) => PartResult::unfit(misfit),
-                None => PartResult { decision, ..PartResult::undecided(Algorithm::Fast(path)) },
-            };
-        }
+        return result;
     }
     let mut decided = PartResult::undecided(Algorithm::DepthFirst);
     let mut meter = Meter::new(demand.limits, demand.cancelled);
@@ -356,11 +357,8 @@ fn decide<M: Model>(model: &M, ops: &[&Op], ties: Option<&Ties>, demand: Demand<
     for readings in components {
         let (mut space, readings) = split::alone(&space, readings);
         search(&mut space, ops, readings, after, demand, &mut meter, &mut decided);
-        match &mut decided.decision {
-            Decision::Legal { order } => orders.push(std::mem::take(order)),
-            Decision::Illegal { .. } => return decided,
-            // Continue: another component may still have a violation.
-            Decision::Declined => {}
+        if !collect_order(&mut decided.decision, &mut orders) {
+            return decided;
         }
     }
     decided.decision = match decided.stopped {
@@ -368,6 +366,34 @@ fn decide<M: Model>(model: &M, ops: &[&Op], ties: Option<&Ties>, demand: Demand<
         None => Decision::Legal { order: split::merge(ops, &orders) },
     };
     decided
+}
+
+/// Takes the order of a component. Returns whether to search the others, too.
+fn collect_order(decision: &mut Decision, orders: &mut Vec<Vec<usize>>) -> bool {
+    match decision {
+        Decision::Legal { order } => orders.push(std::mem::take(order)),
+        Decision::Illegal { .. } => return false,
+        // Continue: another component may still have a violation.
+        Decision::Declined => {}
+    }
+    true
+}
+
+/// The result of an exact algorithm; `None` if it declines.
+fn fast_result(
+    path: FastPath,
+    ops: &[&Op],
+    ties: Option<&Ties>,
+    fits: &dyn Fn(&Op) -> Result<(), String>,
+) -> Option<PartResult> {
+    let decision = fast(path, ops, ties);
+    if decision == Decision::Declined {
+        return None;
+    }
+    Some(match part::misfit(ops, fits) {
+        Some(misfit) => PartResult::unfit(misfit),
+        None => PartResult { decision, ..PartResult::undecided(Algorithm::Fast(path)) },
+    })
 }
 
 /// Decides by an exact algorithm, which ignores the order that ties require. A violation without that order

@@ -23,12 +23,18 @@ pub(crate) fn components<M: Model>(
     space: &ModelSpace<'_, M>,
     readings: &[Reading],
 ) -> Option<Vec<Vec<Reading>>> {
-    let mut known: HashMap<Value, u32> = HashMap::new();
+    let touched = (0..space.len().1).map(|class| space.model().components(space.call(class as ClassId)));
+    connected(&touched.collect::<Option<Vec<_>>>()?, readings)
+}
+
+/// The same, with the components that each class of calls touches.
+fn connected(touched_by: &[Vec<Value>], readings: &[Reading]) -> Option<Vec<Vec<Reading>>> {
+    let mut known: HashMap<&Value, u32> = HashMap::new();
     let mut groups = Groups::default();
     let mut touched: Vec<u32> = Vec::new();
-    for class in 0..space.len().1 {
+    for parts in touched_by {
         let mut first = None;
-        for part in space.model().components(space.call(class as ClassId))? {
+        for part in parts {
             let part = *known.entry(part).or_insert_with(|| groups.add());
             groups.join(*first.get_or_insert(part), part);
         }

@@ -166,18 +166,22 @@ fn is_violation(
     }
 }
 
+/// The positions of the operations that may have happened, by invocation.
+fn by_call(ops: &[&Op]) -> Vec<usize> {
+    let mut positions: Vec<usize> = (0..ops.len()).filter(|&at| !ops[at].is_fail()).collect();
+    positions.sort_by_key(|&at| (ops[at].call, at));
+    positions
+}
+
 /// Whether the operations of one object have a legal order, by enumeration. `None` if there are too many
 /// operations or configurations.
 pub(crate) fn enumerate<M: Model>(model: &M, ops: &[&Op], configurations_max: usize) -> Option<bool> {
     // Operations that certainly did not happen, or that the model ignores, have no place in an order.
-    let mut calls: Vec<(usize, M::Call)> = (0..ops.len())
-        .filter(|&at| !ops[at].is_fail())
-        .filter_map(|at| Some((at, model.parse(ops[at]).ok()??)))
-        .collect();
+    let calls = by_call(ops).into_iter().filter_map(|at| Some((at, model.parse(ops[at]).ok()??)));
+    let calls: Vec<(usize, M::Call)> = calls.collect();
     if calls.len() > OPS_MAX {
         return None;
     }
-    calls.sort_by_key(|&(at, _)| (ops[at].call, at));
     let op = |i: usize| (calls[i].0, ops[calls[i].0]);
     let words = calls.len().div_ceil(64);
     let each = size_of::<(Vec<u64>, M::State)>() + words * size_of::<u64>();

@@ -55,6 +55,18 @@ pub(crate) fn replay<M: Model>(model: &M, ops: &[&Op], order: &[usize]) -> Resul
 /// # Errors
 /// The first rule that the order breaks.
 pub(crate) fn certify<M: Model>(model: &M, ops: &[&Op], order: &[usize]) -> Result<(), String> {
+    is_complete_and_in_time(ops, order, &|op| matches!(model.parse(op), Ok(Some(_))))?;
+    replay(model, ops, order)
+        .map(drop)
+        .map_err(|stuck| format!("after {} operations: {}", stuck.placed, stuck.reason))
+}
+
+/// The rules that need no state. `says_something` tells which operations have a meaning to the model.
+fn is_complete_and_in_time(
+    ops: &[&Op],
+    order: &[usize],
+    says_something: &dyn Fn(&Op) -> bool,
+) -> Result<(), String> {
     let mut placed = vec![false; ops.len()];
     for &at in order {
         if ops[at].is_fail() {
@@ -64,7 +76,6 @@ pub(crate) fn certify<M: Model>(model: &M, ops: &[&Op], order: &[usize]) -> Resu
             return Err(format!("operation {at} comes twice"));
         }
     }
-    let says_something = |op: &Op| matches!(model.parse(op), Ok(Some(_)));
     if let Some(at) = (0..ops.len()).find(|&at| ops[at].is_ok() && !placed[at] && says_something(ops[at])) {
         return Err(format!("operation {at} is missing"));
     }
@@ -84,7 +95,5 @@ pub(crate) fn certify<M: Model>(model: &M, ops: &[&Op], order: &[usize]) -> Resu
         returned.entry((op.process, op.ret())).or_default().push(at);
         earliest_return = earliest_return.min(ops[at].ret().max(ops[at].call));
     }
-    replay(model, ops, order)
-        .map(drop)
-        .map_err(|stuck| format!("after {} operations: {}", stuck.placed, stuck.reason))
+    Ok(())
 }

@@ -17,9 +17,7 @@ const BYTES_MAX: usize = 8 << 20;
 /// need too much memory, or an operation does not fit the model.
 pub(crate) fn sequential<M: Model>(model: &M, ops: &[&Op], states_max: usize) -> Option<bool> {
     let mut processes: BTreeMap<u64, Vec<(M::Call, bool)>> = BTreeMap::new();
-    let mut by_call: Vec<&Op> = ops.iter().copied().filter(|op| !op.is_fail()).collect();
-    by_call.sort_by_key(|op| op.call);
-    for op in by_call {
+    for op in by_call(ops) {
         if let Some(call) = model.parse(op).ok()? {
             processes.entry(op.process).or_default().push((call, op.is_ok()));
         }
@@ -58,6 +56,13 @@ pub(crate) fn sequential<M: Model>(model: &M, ops: &[&Op], states_max: usize) ->
         }
     }
     Some(false)
+}
+
+/// The operations that may have happened, by invocation.
+fn by_call<'a>(ops: &[&'a Op]) -> Vec<&'a Op> {
+    let mut by_call: Vec<&Op> = ops.iter().copied().filter(|op| !op.is_fail()).collect();
+    by_call.sort_by_key(|op| op.call);
+    by_call
 }
 
 #[cfg(test)]

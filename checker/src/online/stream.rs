@@ -13,7 +13,7 @@ use crate::model::Model;
 use crate::op::{Event, Kind, Op, Outcome};
 use crate::part::NEVER;
 use crate::rest::Rest;
-use crate::space::{ClassId, ModelSpace};
+use crate::space::{ClassId, ModelSpace, Space};
 
 /// Minimum number of states and calls before unused ones are removed: what fits into the processor's cache.
 const REMEMBERED_MIN: usize = 1 << 10;
@@ -30,10 +30,9 @@ enum Waiting {
     Nothing,
 }
 
-/// The stream of one key.
-pub(crate) struct KeyStream<'m, M: Model> {
-    space: ModelSpace<'m, M>,
-    frontier: Frontier,
+/// The events of one key that are not judged yet. Without the model's types: it is compiled once.
+#[derive(Default)]
+struct Arrivals {
     /// The events of the current instant, with their positions in the recording.
     held: Vec<(usize, Event)>,
     waiting: VecDeque<Waiting>,
@@ -44,15 +43,17 @@ pub(crate) struct KeyStream<'m, M: Model> {
     later: HashMap<u64, VecDeque<u32>>,
     /// For some invocations: those that must be placed before them although they return in the same instant.
     after: HashMap<u32, Vec<u32>>,
-    remembered_max: usize,
 }
 
-impl<'m, M: Model> KeyStream<'m, M> {
-    /// Holds an event until its instant is over.
-    pub(super) fn keep(&mut self, position: usize, event: Event) {
-        self.held.push((position, event));
-    }
+/// A completed operation whose call the model has not read yet.
+struct Ended {
+    /// The number of its invocation, and that of its return.
+    call: u32,
+    returns: u32,
+    op: Box<Op>,
+}
 
+impl Arrivals {
     /// The number of the next event.
     fn next(&self) -> u32 {
         self.first + self.waiting.len() as u32
@@ -105,8 +106,9 @@ impl<'m, M: Model> KeyStream<'m, M> {
         }
     }
 
-    /// Takes an event whose place in its instant is known.
-    fn take(&mut self, event: Event) -> Result<(), String> {
+    /// Takes an event whose place in its instant is known. Returns the operation that it completes, unless that certainly
+    /// did not happen.
+    fn take(&mut self, event: Event) -> Option<Ended> {
         if event.kind == Kind::Invoke {
             let number = self.next();
             // The process's earlier operation may end later in the same instant.
@@ -128,9 +130,9 @@ impl<'m, M: Model> KeyStream<'m, M> {
                 complete_index: None,
                 client: event.client,
             })));
-            return Ok(());
+            return None;
         }
-        let Some(call) = self.calls.remove(&event.process) else { return Ok(()) };
+        let call = self.calls.remove(&event.process)?;
         if !self.later.is_empty()
             && let Some(calls) = self.later.get_mut(&event.process)
         {
@@ -139,50 +141,38 @@ impl<'m, M: Model> KeyStream<'m, M> {
                 self.later.remove(&event.process);
             }
         }
-        self.end(call, &event)
-    }
-
-    /// The class of a completed operation.
-    fn class(&mut self, number: u32, call: M::Call) -> ClassId {
-        let is_first = || self.after.values().flatten().any(|&first| first == number);
-        let is_tied = !self.after.is_empty()
-            && (self.after.contains_key(&number) || !self.space.model().read_only(&call) && is_first());
-        if is_tied { self.space.class_alone(call) } else { self.space.class(call) }
-    }
-
-    /// Registers a completion.
-    fn end(&mut self, call: u32, event: &Event) -> Result<(), String> {
         let returns = self.next();
-        let at = (call - self.first) as usize;
-        let Waiting::Pending(mut op) = std::mem::replace(&mut self.waiting[at], Waiting::Nothing) else {
-            return Ok(());
-        };
+        let waiting = &mut self.waiting[(call - self.first) as usize];
+        let Waiting::Pending(mut op) = std::mem::replace(waiting, Waiting::Nothing) else { return None };
         op.completed = Some(event.time);
         op.complete_index = Some(event.index);
         op.outcome = match event.kind {
-            Kind::Ok => Outcome::Ok(event.value.clone()),
-            Kind::Fail => return Ok(()),
+            Kind::Ok => Outcome::Ok(event.value),
+            Kind::Fail => return None,
             Kind::Info | Kind::Invoke => Outcome::Info,
         };
-        let parsed = self.space.model().parse(&op);
-        let parsed =
-            parsed.map_err(|expected| format!("`{op}` does not fit the model: expected {expected}"))?;
-        let Some(parsed) = parsed else { return Ok(()) };
-        if !op.is_ok() && self.space.model().read_only(&parsed) {
-            return Ok(());
-        }
-        let class = self.class(call, parsed);
+        Some(Ended { call, returns, op })
+    }
+
+    /// Notes the class of an operation that [`Arrivals::take`] has returned.
+    fn end(&mut self, Ended { call, returns, op }: Ended, class: ClassId) {
+        let at = (call - self.first) as usize;
         if op.is_ok() {
             self.waiting[at] = Waiting::Call { class, returns };
             self.waiting.push_back(Waiting::Return(call, op));
         } else {
             self.waiting[at] = Waiting::Call { class, returns: NEVER };
         }
-        Ok(())
+    }
+
+    /// Whether the order of an invocation is restricted, so that it must be told from others with the same call.
+    fn is_tied(&self, number: u32, is_read_only: impl FnOnce() -> bool) -> bool {
+        let is_first = || self.after.values().flatten().any(|&first| first == number);
+        !self.after.is_empty() && (self.after.contains_key(&number) || !is_read_only() && is_first())
     }
 
     /// Judges every event up to the first invocation without an end.
-    fn judge(&mut self, limits: &Limits<'_>) -> Progress {
+    fn judge(&mut self, frontier: &mut Frontier, space: &mut Space<'_>, limits: &Limits<'_>) -> Progress {
         while !matches!(self.waiting.front(), None | Some(Waiting::Pending(_))) {
             let event = self.waiting.pop_front().expect("it has just been looked at");
             let number = self.first;
@@ -190,34 +180,92 @@ impl<'m, M: Model> KeyStream<'m, M> {
             match event {
                 Waiting::Pending(_) | Waiting::Nothing => drop(self.after.remove(&number)),
                 Waiting::Call { class, returns } => {
-                    self.frontier.call(number, class, returns, &mut self.space);
+                    frontier.call(number, class, returns, space);
                     if !self.after.is_empty()
                         && let Some(earlier) = self.after.remove(&number)
                     {
-                        self.frontier.place_after(number, &earlier);
+                        frontier.place_after(number, &earlier);
                     }
                 }
                 Waiting::Return(call, op) => {
-                    match self.frontier.returns(call, &mut self.space, &mut Meter::new(limits, None)) {
+                    match frontier.returns(call, space, &mut Meter::new(limits, None)) {
                         Ok(true) => {}
-                        Ok(false) if !self.frontier.was_cut => return Progress::Proved(op),
+                        Ok(false) if !frontier.was_cut => return Progress::Proved(op),
                         Ok(false) | Err(_) => return Progress::GivenUp,
                     }
                 }
             }
         }
-        let (states, calls) = self.space.len();
-        if states + calls > self.remembered_max {
-            self.forget(ModelSpace::with_room(self.space.model(), states, calls));
-        }
         // Numbers must not run out; leave some for pending operations.
         if self.first > NEVER - (1 << 24) { Progress::GivenUp } else { Progress::Going }
+    }
+
+    /// Whether no operation is pending.
+    fn is_empty(&self) -> bool {
+        self.waiting.is_empty() && self.held.is_empty() && self.calls.is_empty()
+    }
+
+    fn shrink(&mut self) {
+        self.waiting.shrink_to_fit();
+        self.held.shrink_to_fit();
+        self.calls.shrink_to_fit();
+    }
+
+    fn bytes(&self) -> usize {
+        self.waiting.capacity() * size_of::<Waiting>() + self.held.capacity() * size_of::<(usize, Event)>()
+    }
+}
+
+/// The stream of one key.
+pub(crate) struct KeyStream<'m, M: Model> {
+    space: ModelSpace<'m, M>,
+    frontier: Frontier,
+    arrivals: Arrivals,
+    remembered_max: usize,
+}
+
+impl<'m, M: Model> KeyStream<'m, M> {
+    /// Holds an event until its instant is over.
+    pub(super) fn keep(&mut self, position: usize, event: Event) {
+        self.arrivals.held.push((position, event));
+    }
+
+    /// Takes an event whose place in its instant is known.
+    fn take(&mut self, event: Event) -> Result<(), String> {
+        let Some(ended) = self.arrivals.take(event) else { return Ok(()) };
+        let op = &ended.op;
+        let parsed = self.space.model().parse(op);
+        let parsed =
+            parsed.map_err(|expected| format!("`{op}` does not fit the model: expected {expected}"))?;
+        let Some(parsed) = parsed else { return Ok(()) };
+        if !op.is_ok() && self.space.model().read_only(&parsed) {
+            return Ok(());
+        }
+        let class = self.class(ended.call, parsed);
+        self.arrivals.end(ended, class);
+        Ok(())
+    }
+
+    /// The class of an operation.
+    fn class(&mut self, number: u32, call: M::Call) -> ClassId {
+        let is_tied = self.arrivals.is_tied(number, || self.space.model().read_only(&call));
+        if is_tied { self.space.class_alone(call) } else { self.space.class(call) }
+    }
+
+    /// Judges every event up to the first invocation without an end.
+    fn judge(&mut self, limits: &Limits<'_>) -> Progress {
+        let progress = self.arrivals.judge(&mut self.frontier, &mut self.space, limits);
+        let (states, calls) = self.space.len();
+        if matches!(progress, Progress::Going) && states + calls > self.remembered_max {
+            self.forget(ModelSpace::with_room(self.space.model(), states, calls));
+        }
+        progress
     }
 
     /// Removes unused states and calls by moving to a new space.
     fn forget(&mut self, mut space: ModelSpace<'m, M>) {
         self.frontier.move_to(&self.space, &mut space);
-        for event in &mut self.waiting {
+        for event in &mut self.arrivals.waiting {
             if let Waiting::Call { class, .. } = event {
                 *class = space.adopt(&self.space, *class);
             }
@@ -242,63 +290,52 @@ impl<'m, M: Model> Stream<'m> for KeyStream<'m, M> {
         KeyStream {
             space,
             frontier,
-            held: Vec::new(),
-            waiting: VecDeque::new(),
-            first,
-            calls: HashMap::new(),
-            later: HashMap::new(),
-            after: HashMap::new(),
+            arrivals: Arrivals { first, ..Arrivals::default() },
             remembered_max: REMEMBERED_MIN,
         }
     }
 
     fn hold(&mut self, position: usize, event: &Event) -> bool {
         self.keep(position, event.clone());
-        self.held.len() == 1
+        self.arrivals.held.len() == 1
     }
 
     fn end_instant(&mut self, limits: &Limits<'_>) -> Result<Progress, Malformed> {
-        let mut held = std::mem::take(&mut self.held);
+        let mut held = std::mem::take(&mut self.arrivals.held);
         if held.len() > 1 {
-            self.order(&mut held);
+            self.arrivals.order(&mut held);
         }
         for (position, event) in held.drain(..) {
             self.take(event).map_err(|why| Malformed { item: "event", position, why })?;
         }
-        self.held = held;
+        self.arrivals.held = held;
         Ok(self.judge(limits))
     }
 
     fn finish(&mut self, limits: &Limits<'_>) -> Progress {
-        for at in 0..self.waiting.len() {
-            let Waiting::Pending(op) = &self.waiting[at] else { continue };
+        for at in 0..self.arrivals.waiting.len() {
+            let Waiting::Pending(op) = &self.arrivals.waiting[at] else { continue };
             let call = self.space.model().parse(op).ok().flatten();
             let call = call.filter(|call| !self.space.model().read_only(call));
-            let class = call.map(|call| self.class(self.first + at as u32, call));
-            self.waiting[at] =
+            let class = call.map(|call| self.class(self.arrivals.first + at as u32, call));
+            self.arrivals.waiting[at] =
                 class.map_or(Waiting::Nothing, |class| Waiting::Call { class, returns: NEVER });
         }
         self.judge(limits)
     }
 
     fn rest(&mut self) -> Option<Rest<M>> {
-        let nothing_open = self.waiting.is_empty() && self.held.is_empty() && self.calls.is_empty();
-        nothing_open.then(|| self.frontier.rest(&self.space))
+        self.arrivals.is_empty().then(|| self.frontier.rest(&self.space))
     }
 
     fn shrink(&mut self) {
         self.forget(ModelSpace::new(self.space.model()));
         self.frontier.shrink();
-        self.waiting.shrink_to_fit();
-        self.held.shrink_to_fit();
-        self.calls.shrink_to_fit();
+        self.arrivals.shrink();
     }
 
     fn bytes(&self) -> usize {
-        self.space.bytes()
-            + self.frontier.bytes()
-            + self.waiting.capacity() * size_of::<Waiting>()
-            + self.held.capacity() * size_of::<(usize, Event)>()
+        self.space.bytes() + self.frontier.bytes() + self.arrivals.bytes()
     }
 
     fn rest_bytes(model: &M, rest: &Rest<M>) -> usize {
