@@ -7,12 +7,13 @@ mod causes;
 
 use tribunal_checker::op::{F, Nanos, Op, Value};
 use tribunal_checker::verdict::CLASSES;
+use tribunal_records::oracles::Oracle;
 
-use self::causes::{Cause, GROUPS, Group, Takes};
+use self::causes::{Cause, FINDINGS, GROUPS, Group, Takes};
 use crate::between::{Between, Change, LEADERS_LATE_NS, Trigger, brief, triggers};
 use crate::faults::Fault;
 use crate::judgement::RunOutcome;
-use crate::leaders;
+use crate::leaders::{self, Leader};
 use crate::run_dir::RunDir;
 use crate::wording::{duration, elide, seconds};
 
@@ -20,6 +21,8 @@ use crate::wording::{duration, elide, seconds};
 pub const PAGE: &str = "docs/violations.md";
 /// Log lines this long before the window and after it are worth reading, in nanoseconds.
 const AROUND_NS: Nanos = 200_000_000;
+/// A fault that ended this long before still matters, in nanoseconds: requests and messages wait about as long.
+const RECENT_NS: Nanos = 1_000_000_000;
 /// The minimum number of lines of one node to read, if it wrote as many before.
 const FORMER_MAX: usize = 3;
 /// The maximum number of lines of one node to read: the last.
@@ -105,8 +108,17 @@ fn suspicion(run: &RunDir, between: &Between<'_>, cause: &Cause) -> Option<(u8, 
         Takes::ALeader | Takes::AnOldLeader if run.is_leaderless => return None,
         Takes::AnOldLeader if leads_alone(run, between) => return None,
         Takes::AnUnknownFate if !run.judgement.class().is_some_and(has_unknown_fate) => return None,
-        Takes::Nothing | Takes::ALeader | Takes::AnOldLeader | Takes::AnUnknownFate => None,
         Takes::AnExposedWrite => Some(exposed(run, between)?),
+        Takes::LeadersOfOneTerm => {
+            let said = rivals(run, between).filter(|_| share_a_term(run, between.to))?;
+            return Some((6, Suspicion { seen: Some(said), ..plain(cause, between) }));
+        }
+        Takes::ALock if !is_held(&run.evidence.info.model) => return None,
+        Takes::AProposal if !run.is_leaderless || is_held(&run.evidence.info.model) => return None,
+        Takes::AnEarlierOperation if between.other.is_none_or(|other| other.ret() > between.witness.call) => {
+            return None;
+        }
+        _ => None,
     };
     let rival = cause.triggers.contains(&Trigger::Leader).then(|| rivals(run, between)).flatten();
     let (fit, seen) = match (changed, faults.clone().find(hit).or_else(|| faults.next())) {
@@ -114,6 +126,7 @@ fn suspicion(run: &RunDir, between: &Between<'_>, cause: &Cause) -> Option<(u8, 
         _ if exposed.is_some() => (if run.is_leaderless { 5 } else { 1 }, exposed),
         _ if cause.triggers.is_empty() => (if cause.is_likely { 2 } else { 1 }, None),
         _ if rival.is_some() => (5, rival),
+        (None, None) if cause.takes == Takes::ALateCopy => (2, Some(recent(run, between, fits)?)),
         (None, None) => return None,
         (Some(change), fault) => {
             let near = fault.is_some_and(|fault| hit(&fault)) || change.triggers.contains(&Trigger::Leader);
@@ -123,7 +136,40 @@ fn suspicion(run: &RunDir, between: &Between<'_>, cause: &Cause) -> Option<(u8, 
             (if hit(&fault) { 3 } else { 1 }, Some(format!("{} was in force", elide(&fault.name(), 100))))
         }
     };
-    Some((fit, Suspicion { bug: filled(cause.bug, between), look: filled(cause.look, between), seen }))
+    Some((fit, Suspicion { seen, ..plain(cause, between) }))
+}
+
+/// The last fault of that kind that ended shortly before: what it delayed may take effect after it.
+fn recent(run: &RunDir, between: &Between<'_>, fits: impl Fn(&[Trigger]) -> bool) -> Option<String> {
+    let past =
+        run.evidence.faults.iter().filter(|fault| fault.was_in_force() && fits(triggers(&fault.fault)));
+    let ended = |fault: &Fault| fault.healed_ns.and_then(|healed| between.from.checked_sub(healed));
+    let (ago, fault) = past.filter_map(|fault| Some((ended(fault)?, fault))).min_by_key(|(ago, _)| *ago)?;
+    let name = elide(&fault.name(), 100);
+    (ago <= RECENT_NS).then(|| format!("{name} had ended {} before", duration(ago)))
+}
+
+/// The cause without what points to it.
+fn plain(cause: &Cause, between: &Between<'_>) -> Suspicion {
+    Suspicion { bug: filled(cause.bug, between), look: filled(cause.look, between), seen: None }
+}
+
+/// What to suspect after a finding of this oracle: the causes, and where to look.
+pub fn of_finding(oracle: Oracle) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let all = FINDINGS.iter().filter(move |(it, _)| *it == oracle).flat_map(|(_, causes)| *causes);
+    all.map(|cause| (cause.bug, cause.look))
+}
+
+/// Whether an object of this model is held by a client.
+fn is_held(model: &str) -> bool {
+    ["mutex", "fencing-lock", "semaphore"].contains(&model)
+}
+
+/// Whether two nodes led in the same term at that time.
+fn share_a_term(run: &RunDir, t: Nanos) -> bool {
+    let leaders = leaders::at(&run.leaders, t).unwrap_or_default();
+    let twin = |leader: &Leader| leaders.iter().filter(|other| other.term == leader.term).count() > 1;
+    leaders.iter().any(|leader| leader.term > 0 && twin(leader))
 }
 
 /// The nodes that answered the two operations.
@@ -187,13 +233,21 @@ fn said_of(change: &Change, between: &Between<'_>) -> String {
     }
 }
 
+/// Both nodes, which may be the same one.
+const BOTH: &str = "{server} and {other}";
+
 fn filled(text: &str, between: &Between<'_>) -> String {
     let name = |op: Option<&Op>, otherwise: &str| {
         op.and_then(node).map_or(otherwise.to_string(), |node| elide(node, 20))
     };
     let other = name(between.other, "the node that answered the other operation");
-    text.replace("{server}", &name(Some(between.witness), "the node that answered"))
-        .replace("{other}", &other)
+    let server = name(Some(between.witness), "the node that answered");
+    let text = if server == other {
+        text.replace(BOTH, "{server}").replace("logs of {server}:", "log of {server}:")
+    } else {
+        text.into()
+    };
+    text.replace("{server}", &server).replace("{other}", &other)
 }
 
 /// The lines around the window in the logs of the nodes that answered, and of the leader.
@@ -224,7 +278,7 @@ fn log_spans(run: &RunDir, between: &Between<'_>) -> Vec<LogSpan> {
         let time = lines.iter().map(|line| line.t);
         Some(LogSpan {
             node,
-            why: why.join(" and "),
+            why: why.join(" and ").replace(" and answered ", " and "),
             lines: (number.clone().min()?, number.max()?),
             times: (time.clone().min()?, time.max()?),
         })
@@ -258,12 +312,29 @@ pub fn page() -> String {
                 let events: Vec<&str> = triggers.iter().map(|trigger| trigger.words()).collect();
                 page += &continued(&format!("Suspect it after {}.", events.join(", ")));
             }
-            if *takes == Takes::AnExposedWrite {
-                page += &continued(
+            let only = match takes {
+                Takes::AnExposedWrite => {
                     "Suspect it where a read of the counterexample returned a value before its write was acknowledged, \
-                     in a system without a leader above all.",
-                );
-            }
+                     in a system without a leader above all."
+                }
+                Takes::LeadersOfOneTerm => "Suspect it where two nodes led in the same term.",
+                Takes::ALock => "Suspect it in a lock or a semaphore.",
+                Takes::AProposal => "Suspect it in a system without a leader.",
+                Takes::AnEarlierOperation => {
+                    "Suspect it where one operation had returned before the other was sent."
+                }
+                _ => continue,
+            };
+            page += &continued(only);
+        }
+    }
+    page += "\n## Findings without a client\n\n\
+             Oracles beside the model compare what nodes do. What to suspect after a finding of each:\n";
+    for (oracle, causes) in FINDINGS {
+        page += &format!("\n`{}`:\n\n", oracle.name());
+        for Cause { bug, look, .. } in *causes {
+            page += &list_item(bug);
+            page += &continued(&format!("Look first: {}", uncapitalized(look)));
         }
     }
     page

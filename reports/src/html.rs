@@ -109,7 +109,7 @@ fn titled(id: &str, heading: &str, remark: &str, body: Markup) -> Markup {
         section id=(id) aria-labelledby={ (id) "-heading" } {
             h2 id={ (id) "-heading" } {
                 (heading)
-                @if !remark.is_empty() { span .remark { " — " (remark) } }
+                @if !remark.is_empty() { span .remark { " — " (verdict::with_code(remark)) } }
             }
             (body)
         }

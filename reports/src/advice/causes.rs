@@ -4,6 +4,8 @@
 //! `{server}` stands for the node that answered the operation that cannot be linearized, `{other}` for the
 //! node that answered the operation that it contradicts.
 
+use tribunal_records::oracles::Oracle;
+
 use crate::between::Trigger::{self, *};
 
 /// Classes with the same causes.
@@ -43,6 +45,16 @@ pub(super) enum Takes {
     AnUnknownFate,
     /// A read that returned a value before its write was acknowledged: [`exposed`](super::exposed).
     AnExposedWrite,
+    /// Two nodes that lead in one term.
+    LeadersOfOneTerm,
+    /// An object that is held: a lock or a semaphore.
+    ALock,
+    /// A system without a leader, whose object is not held.
+    AProposal,
+    /// A request that waited: its events may be over when it takes effect.
+    ALateCopy,
+    /// An operation that had returned before the other one was sent.
+    AnEarlierOperation,
 }
 
 const fn cause(triggers: &'static [Trigger], bug: &'static str, look: &'static str) -> Cause {
@@ -77,6 +89,23 @@ const LOST_NOT_LATE: Cause = Cause {
     )
 };
 
+const VOTED_TWICE: Cause = Cause {
+    takes: Takes::LeadersOfOneTerm,
+    ..cause(
+        &[],
+        "Two nodes lead in one term: a node voted for both, because it lost its vote or its term in a restart, or votes \
+         were counted twice.",
+        "In the logs of all nodes: the votes of that term, and what each node writes to disk before it votes.",
+    )
+};
+
+const TWO_CONFIGURATIONS: Cause = cause(
+    &[Members],
+    "Two configurations decide side by side: a change of the members began before the last one was committed, or it \
+     added or removed more than one, so that two majorities do not overlap.",
+    "In the logs of {server} and {other}: which members each knew, in which order, and which change was committed.",
+);
+
 const OLD_ENTRIES: Cause = of_leader(
     &[Leader, Network, Restart],
     "A node kept entries of an old leader, or accepted entries that do not follow on its own log: two copies differ \
@@ -108,8 +137,10 @@ pub(super) const GROUPS: &[Group] = &[
             "false-empty",
         ],
         causes: &[
+            VOTED_TWICE,
             STILL_ANSWERS,
             LOST_NOT_LATE,
+            TWO_CONFIGURATIONS,
             cause(
                 &[Restart, Power],
                 "A restarted node answers before it has applied everything that is committed.",
@@ -163,6 +194,7 @@ pub(super) const GROUPS: &[Group] = &[
         title: "Lost writes",
         classes: &["lost-write", "lost-entry", "lost-element", "lost-update"],
         causes: &[
+            VOTED_TWICE,
             cause(
                 &[Power],
                 "It was acknowledged before it was durable: the answer was not preceded by an fsync of the log, or of \
@@ -186,10 +218,11 @@ pub(super) const GROUPS: &[Group] = &[
                 "A write that failed, or reached the disk in part, was taken for done.",
                 "How {other} treats errors of write and fsync, and a damaged log at its start.",
             ),
+            TWO_CONFIGURATIONS,
             cause(
-                &[Members, Clock],
-                "Two majorities do not overlap: of two configurations, or because a lease ended early.",
-                "The order of the membership changes, and which members each majority counted.",
+                &[Clock],
+                "Two leaders decide side by side, because a lease ended early by one of their clocks.",
+                "How {server} and {other} measure the lease.",
             ),
             cause(
                 &[],
@@ -207,12 +240,15 @@ pub(super) const GROUPS: &[Group] = &[
         title: "Effects that happened twice",
         classes: &["taken-twice", "duplicated-entry", "duplicate", "duplicate-id", "phantom-increment"],
         causes: &[
-            cause(
-                &[Leader, Network, Pause],
-                "A request was sent again after a timeout or a change of the leader, and both copies took effect: \
-                 nothing recognises a request that was applied before.",
-                "The same value or request id twice in the logs of {server} and {other}.",
-            ),
+            Cause {
+                takes: Takes::ALateCopy,
+                ..cause(
+                    &[Leader, Network, Pause, Restart],
+                    "A request was sent again after a timeout or a change of the leader, and both copies took effect: \
+                     nothing recognises a request that was applied before.",
+                    "The same value or request id twice in the logs of {server} and {other}.",
+                )
+            },
             cause(
                 &[Restart, Power, Disk],
                 "The first effect, or the record that it had been done, did not survive a restart, and it was done again.",
@@ -241,6 +277,17 @@ pub(super) const GROUPS: &[Group] = &[
             "false-success",
         ],
         causes: &[
+            VOTED_TWICE,
+            TWO_CONFIGURATIONS,
+            Cause {
+                takes: Takes::AnEarlierOperation,
+                ..cause(
+                    &[Leader, Network, Restart, Power],
+                    "The first was acknowledged and then lost: a majority did not have it, or a node erased entries that \
+                     it had acknowledged. See “Lost writes” in docs/violations.md.",
+                    "What becomes of its entry in the logs of all nodes; each line about erased or replaced entries.",
+                )
+            },
             cause(
                 &[Leader, Network],
                 "Two nodes decided at the same time, each without the other: one of them had no majority.",
@@ -263,10 +310,21 @@ pub(super) const GROUPS: &[Group] = &[
                  the state.",
                 "Whether the two operations overlap in the picture.",
             ),
-            likely(
-                "The lock expires after a fixed time, and the holder works on.",
-                "The time limit of the lock, against how long it was held.",
-            ),
+            Cause {
+                takes: Takes::AProposal,
+                ..likely(
+                    "Two proposals at the same time both found a majority: a node accepted one below the number that it \
+                     had promised, or a proposer did not adopt the value that was accepted before.",
+                    "In the logs of {server} and {other}: the numbers that were promised and accepted, in order.",
+                )
+            },
+            Cause {
+                takes: Takes::ALock,
+                ..likely(
+                    "The lock expires after a fixed time, and the holder works on.",
+                    "The time limit of the lock, against how long it was held.",
+                )
+            },
         ],
     },
     Group {
@@ -397,4 +455,70 @@ pub(super) const GROUPS: &[Group] = &[
              the object seems to have missed.",
         )],
     },
+];
+
+/// What to suspect after a finding of an oracle beside the model.
+pub(super) const FINDINGS: &[(Oracle, &[Cause])] = &[
+    (
+        Oracle::Agreement,
+        &[
+            cause(
+                &[],
+                "A node lost its vote, its term or a promise in a restart, so that it gave it twice.",
+                "What these nodes write to disk before they answer; in their logs: the term or ballot, before and after \
+                 the restart.",
+            ),
+            cause(
+                &[],
+                "Two candidates or proposers used the same number: it has to contain the node's name, or each node may \
+                 give it only once.",
+                "How the number of a term or ballot is made, and who voted for it.",
+            ),
+            cause(
+                &[],
+                "An answer was counted twice, or for another node, or a majority of an old configuration was counted.",
+                "Which answers the winner counted.",
+            ),
+        ],
+    ),
+    (
+        Oracle::Divergence,
+        &[
+            cause(
+                &[],
+                "A node kept entries of an old leader, or accepted entries that do not follow on its own log.",
+                "The first entry in which the two nodes differ, and who sent it in which term.",
+            ),
+            cause(
+                &[],
+                "Applying an entry depends on more than the entry and the state: on time, on chance, on the order of a \
+                 hash table, or on what a snapshot leaves out.",
+                "The first entry after which the states differ; whether one node had restored a snapshot.",
+            ),
+        ],
+    ),
+    (
+        Oracle::Crash,
+        &[cause(
+            &[],
+            "A case that the code excludes did happen: the evidence has the last lines of the node.",
+            "The last lines of its log, and the faults in force at that time.",
+        )],
+    ),
+    (
+        Oracle::Restart,
+        &[cause(
+            &[],
+            "The node cannot read what it has written itself: a file that was cut short, or written in part.",
+            "The lines of its log after the restart, and the files in its data directory.",
+        )],
+    ),
+    (
+        Oracle::Recovery,
+        &[cause(
+            &[],
+            "After the faults nothing makes the node go on: no new election, no new connection, or a queue that stays full.",
+            "Its log from the end of the last fault on: elections, connections and what it waits for.",
+        )],
+    ),
 ];

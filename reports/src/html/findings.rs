@@ -2,7 +2,10 @@
 
 use maud::{Markup, html};
 
+use tribunal_records::oracles::Oracle;
+
 use super::titled;
+use crate::advice::{self, uncapitalized};
 use crate::findings;
 use crate::run_dir::RunDir;
 use crate::wording::elide;
@@ -17,9 +20,12 @@ pub(super) fn section(run: &RunDir) -> Markup {
         return html! {};
     }
     let body = html! {
-        @for finding in found {
+        @for (at, finding) in found.iter().enumerate() {
             p { b { (finding.oracle.name()) } " at " (run.clock().instant(finding.t)) ": " (elide(&finding.sentence, LINE_CHARS_MAX)) "." }
             @if let Some(excuse) = &finding.excuse { p .remark { "It does not count, because of " (elide(excuse, LINE_CHARS_MAX)) "." } }
+            @if finding.excuse.is_none() && !found[..at].iter().any(|it| it.oracle == finding.oracle) {
+                (what_to_do(finding.oracle))
+            }
             @if !finding.evidence.is_empty() {
                 details open[found.len() == 1] {
                 summary { "Evidence" }
@@ -29,6 +35,15 @@ pub(super) fn section(run: &RunDir) -> Markup {
         }
     };
     titled("findings", "Findings", "mistakes that show without any client", body)
+}
+
+/// The usual causes of such a finding.
+fn what_to_do(oracle: Oracle) -> Markup {
+    html! {
+        ol .causes { @for (bug, look) in advice::of_finding(oracle) {
+            li { (bug) " " span .look { "Look first: " (uncapitalized(look)) } }
+        } }
+    }
 }
 
 /// How often each oracle looked.

@@ -60,6 +60,7 @@ impl Terms {
         while at < text.len() {
             let word = text[at..].find(|c: char| !c.is_alphanumeric()).unwrap_or(text.len() - at);
             if let Some((term, len)) = term_at(&text[at..])
+                && !is_within_a_name(&text[..at], &text[at + len..])
                 && !contains(&self.in_section, term)
             {
                 out.push_str(&text[done..at]);
@@ -105,10 +106,18 @@ fn term_at(text: &str) -> Option<(&'static Term, usize)> {
     let fits = |(term, name): (&'static Term, &str)| {
         let here = text.get(..name.len())?;
         let rest = text[name.len()..].strip_prefix('s').unwrap_or(&text[name.len()..]);
-        let ends = !rest.starts_with(|c: char| c.is_alphanumeric() || c == '-' || c == '_');
+        let ends = !rest.starts_with(char::is_alphanumeric);
         (here.eq_ignore_ascii_case(name) && ends).then_some((term, text.len() - rest.len()))
     };
     names.filter_map(fits).max_by_key(|(_, len)| *len)
+}
+
+/// Whether what stands between these texts is a part of a name, such as `fsync` in `ack-before-fsync` or `log.rs`.
+fn is_within_a_name(before: &str, after: &str) -> bool {
+    let is_word = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
+    let joins = |c: Option<char>| matches!(c, Some('-' | '_' | '.'));
+    let (mut before, mut after) = (before.chars().rev(), after.chars());
+    (joins(before.next()) && is_word(before.next())) || (joins(after.next()) && is_word(after.next()))
 }
 
 /// A meaning without its marks of code and emphasis.
@@ -132,6 +141,17 @@ mod tests {
         assert!(before.contains(">Stale reads</abbr>"), "{before}");
         assert!(terms.contains("<dt>quorum</dt>") && terms.contains("<dt>stale read</dt>"), "{terms}");
         assert!(terms.ends_with("</main><script>\"quorum\"</script>"), "{terms}");
+    }
+
+    #[test]
+    fn a_part_of_a_name_is_not_explained() {
+        let page = "<main><p>ack-before-quorum, quorum-loss, quorum_size, a.quorum.rs</p><p>A -quorum- quorum.</p></main>";
+        let explained = explained(page);
+        assert!(
+            explained.starts_with("<main><p>ack-before-quorum, quorum-loss, quorum_size, a.quorum.rs</p>"),
+            "{explained}"
+        );
+        assert!(explained.contains("<p>A -<abbr"), "{explained}");
     }
 
     #[test]

@@ -148,3 +148,72 @@ fn findings_come_after_the_counterexample_of_the_model() {
     let at = |id: &str| page.find(&format!("<section id=\"{id}\"")).unwrap_or_else(|| panic!("no {id}"));
     assert!(at("counterexample") < at("findings"));
 }
+
+/// What fits neither the class of the object nor the system is not suspected.
+#[test]
+fn two_successes_of_which_only_one_can_have_are_told_apart() {
+    let script = "c1: p0 k7 cas 0 1 | 1.000 ok 1.010 @n2
+c2: p1 k7 cas 0 2 | 1.004 ok 1.020 @n4
+violation c2 split-brain | both succeeded
+  minimal c1 c2
+  missing c1
+";
+    let all = |more: &str| causes(&format!("{script}{more}"));
+    let none_leads = all("leaders 0.100 | n1 1, n2 1, n4 1");
+    assert!(none_leads[0].0.starts_with("Two proposals at the same time"), "{none_leads:?}");
+    assert!(
+        none_leads.iter().all(|(bug, _)| !bug.starts_with("The lock expires")),
+        "no lock: {none_leads:?}"
+    );
+
+    let twice = all("leaders 0.100 | n2 3, n4 3");
+    assert!(twice[0].0.starts_with("Two nodes lead in one term"), "{twice:?}");
+    assert_eq!(twice[0].1.as_deref(), Some("at 1.020 s, n2 (term 3) and n4 (term 3) claimed to lead"));
+    let later = all("leaders 0.100 | n2 3, n4 4");
+    assert!(later[0].0.starts_with("Two nodes decided at the same time"), "{later:?}");
+
+    let members = all("fault membership one n1 | 0.900 installed 1.900 | cut n1>n2");
+    assert!(members.iter().any(|(bug, _)| bug.starts_with("Two configurations decide")), "{members:?}");
+
+    // An operation that had returned before the other was sent may have been lost.
+    let cut = "fault partition one n1 | 0.900 installed 1.900 | isolate n1";
+    assert!(all(cut).iter().all(|(bug, _)| !bug.starts_with("The first was acknowledged")), "they overlap");
+    let apart = causes(&format!("{}{cut}", script.replace("1.004", "1.014")));
+    assert!(apart[0].0.starts_with("The first was acknowledged and then lost"), "{apart:?}");
+}
+
+/// A copy of a request may take effect when the fault that delayed it is over.
+#[test]
+fn a_copy_may_come_after_the_fault() {
+    let script = "t1: p0 k7 dequeue | 2.000 ok 2.010 @n2 = 5
+t2: p1 k7 dequeue | 2.100 ok 2.110 @n2 = 5
+violation t2 taken-twice | 5 was taken twice
+  minimal t1 t2
+  missing t1
+fault partition one n1 | 0.900 installed ENDS | isolate n1
+";
+    let (bug, seen) = causes(&script.replace("ENDS", "1.900")).remove(0);
+    assert!(bug.starts_with("A request was sent again"), "{bug}");
+    assert!(seen.unwrap().ends_with(" had ended 110 ms before"));
+    let (bug, _) = causes(&script.replace("ENDS", "0.950")).remove(0);
+    assert!(bug.starts_with("Looking up and changing"), "{bug}");
+}
+
+#[test]
+fn a_finding_of_an_oracle_has_causes_too() {
+    let stage = Stage::from_script("r: p0 k7 read | 1.000 ok 1.010 @n1 = 0");
+    let mut run = stage.run();
+    let finding = Finding {
+        oracle: Oracle::Agreement,
+        t: 5,
+        nodes: Vec::new(),
+        sentence: "n1 and n2 both won ballot 2".into(),
+        evidence: Vec::new(),
+        excuse: None,
+    };
+    run.judgement.findings = vec![finding.clone(), finding];
+    let page = html::render(&run);
+    let advice = "A node lost its vote, its ";
+    assert_eq!(page.matches(advice).count(), 1, "once for all findings of one oracle");
+    assert!(Oracle::Divergence != Oracle::Agreement && advice::of_finding(Oracle::Divergence).count() > 0);
+}
