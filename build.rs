@@ -1,10 +1,13 @@
 //! Tells the program which revision it was built from, where there is a git checkout to ask.
 
+use std::path::Path;
 use std::process::Command;
 
 fn main() {
-    println!("cargo::rerun-if-changed=.git/HEAD");
-    println!("cargo::rerun-if-changed=.git/index");
+    // A file that does not exist, as in an archive of the sources, counts as changed at every build.
+    for file in ["build.rs", ".git/HEAD", ".git/index"].iter().filter(|file| Path::new(file).exists()) {
+        println!("cargo::rerun-if-changed={file}");
+    }
     if let Some(revision) = git(&["describe", "--always", "--dirty", "--exclude=*"]) {
         println!("cargo::rustc-env=TRIBUNAL_GIT={revision}");
     }

@@ -94,8 +94,7 @@ fn listed(args: &Args) -> Result<String> {
         What::Runs => return all_runs(args),
         #[cfg(feature = "trial")]
         What::Schema => {
-            let schema = serde_json::to_string_pretty(&tribunal_systems::description_schema())?;
-            return Ok(schema + "\n");
+            return Ok(tribunal_systems::DESCRIPTION_SCHEMA.to_string());
         }
         #[cfg(feature = "trial")]
         What::Bugs => return Ok(all_bugs(args.format)),

@@ -8,16 +8,16 @@
 //! There are no colours here, so `NO_COLOR` has no effect; the verdict is coloured in [`crate::run`].
 
 pub(crate) mod keyboard;
+mod screen;
 pub(crate) mod status;
 
 use std::collections::HashMap;
-use std::io::{IsTerminal, stderr};
+use std::io::{IsTerminal, Stderr, stderr};
 use std::os::fd::AsRawFd;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tribunal::observer::{CheckState, Observer, Status, TrialEvent};
 use tribunal_checker::op::{Event, Kind, Nanos, Value};
 use tribunal_nemesis::{FaultEvent, FaultRecord};
@@ -27,6 +27,7 @@ use tribunal_reports::wording::{counted, elide, one_line, value};
 
 use crate::cli::{ProgressMode, ShowArgs};
 use crate::exit;
+use screen::Screen;
 
 /// Interval of progress lines without a terminal.
 const PLAIN_INTERVAL: Duration = Duration::from_secs(10);
@@ -43,7 +44,7 @@ pub(crate) struct Live {
 }
 
 enum Output {
-    Bars { all: MultiProgress, lines: Vec<ProgressBar> },
+    Screen(Mutex<Screen<Stderr>>),
     Plain,
     Silent,
 }
@@ -71,13 +72,8 @@ impl Live {
             ProgressMode::None => Output::Silent,
             ProgressMode::Auto if !terminal => Output::Plain,
             ProgressMode::Plain => Output::Plain,
-            ProgressMode::Auto | ProgressMode::Bar => {
-                let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10));
-                let style = ProgressStyle::with_template("{wide_msg}").expect("the template is a constant");
-                let line = || all.add(ProgressBar::new_spinner().with_style(style.clone()));
-                let lines = (0..6).map(|_| line()).collect();
-                Output::Bars { all, lines }
-            }
+            ProgressMode::Bar if !terminal => Output::Silent,
+            ProgressMode::Auto | ProgressMode::Bar => Output::Screen(Mutex::new(Screen::new(stderr()))),
         };
         let state = State {
             title: String::new(),
@@ -98,7 +94,7 @@ impl Live {
             self.print(&format!("report   {} (when the run is over)", dir.join("report.html").display()));
         }
         let title = title(run);
-        if !matches!(self.output, Output::Bars { .. }) {
+        if !matches!(self.output, Output::Screen(_)) {
             self.print(&title);
         }
         self.state().title = title;
@@ -107,11 +103,10 @@ impl Live {
     /// Prints a permanent line.
     fn print(&self, line: &str) {
         match &self.output {
-            Output::Bars { all, .. } => {
-                for line in status::wrapped(&one_line(line), width(&stderr()), TIME_CHARS) {
-                    // Errors are ignored: they must not stop the run.
-                    drop(all.println(exit::escaped(&line)));
-                }
+            Output::Screen(screen) => {
+                let lines = status::wrapped(&one_line(line), width(&stderr()), TIME_CHARS);
+                let lines: Vec<String> = lines.iter().map(|line| exit::escaped(line).into_owned()).collect();
+                lock(screen).print(&lines);
             }
             Output::Plain => exit::eprint_line(line),
             Output::Silent => {}
@@ -159,7 +154,7 @@ impl Live {
     fn phase(&self, t: Nanos, name: &str) {
         self.state().phase = name.to_string();
         match &self.output {
-            Output::Bars { .. } => self.draw(),
+            Output::Screen(screen) => self.draw(&mut lock(screen)),
             Output::Plain => self.event(t, name),
             Output::Silent => {}
         }
@@ -177,18 +172,21 @@ impl Live {
         let line = if due { line(&now.status) } else { String::new() };
         drop(now);
         match &self.output {
-            Output::Bars { .. } => self.draw(),
+            Output::Screen(screen) => {
+                let mut screen = lock(screen);
+                if screen.is_due(Instant::now()) {
+                    self.draw(&mut screen);
+                }
+            }
             Output::Plain if due => self.event(t, &line),
             Output::Plain | Output::Silent => {}
         }
     }
 
-    fn draw(&self) {
-        let Output::Bars { lines, .. } = &self.output else { return };
-        for (bar, line) in lines.iter().zip(self.status_lines()) {
-            bar.set_message(exit::escaped(&one_line(&line)).into_owned());
-            bar.tick();
-        }
+    fn draw(&self, screen: &mut Screen<Stderr>) {
+        let lines = self.status_lines();
+        let lines = lines.iter().map(|line| exit::escaped(&one_line(line)).into_owned());
+        screen.show(lines.collect(), Instant::now());
     }
 
     fn status_lines(&self) -> Vec<String> {
@@ -203,22 +201,19 @@ impl Live {
     pub(crate) fn dump(&self) {
         match self.output {
             Output::Silent => self.status_lines().iter().for_each(|line| exit::eprint_line(line)),
-            Output::Bars { .. } | Output::Plain => {
-                self.status_lines().iter().for_each(|line| self.print(line))
-            }
+            Output::Screen(_) | Output::Plain => self.status_lines().iter().for_each(|line| self.print(line)),
         }
     }
 
     /// Removes the six lines.
     pub(crate) fn end(&self) {
-        if let Output::Bars { lines, .. } = &self.output {
-            // An unfinished bar would be drawn once more when it is dropped, over later output.
-            lines.iter().for_each(ProgressBar::finish_and_clear);
+        if let Output::Screen(screen) = &self.output {
+            lock(screen).clear();
         }
     }
 
-    fn state(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
     }
 }
 
@@ -241,10 +236,17 @@ impl Observer for Live {
                 now.check = CheckState::Final(*whole);
                 |now| format!("checking: {}", status::check(now))
             }),
-            TrialEvent::Warning(text) => exit::eprint_line(text),
+            TrialEvent::Warning(text) => match self.output {
+                Output::Screen(_) => self.print(text),
+                Output::Plain | Output::Silent => exit::eprint_line(text),
+            },
             TrialEvent::Judged(_) | TrialEvent::Failed(_) => self.end(),
         }
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A run in one line.

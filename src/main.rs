@@ -80,7 +80,9 @@ fn main() -> ExitCode {
                 let command = Cli::command();
                 let shown = command.get_subcommands().filter(|verb| !verb.is_hide_set());
                 let verbs: Vec<&str> = shown.map(clap::Command::get_name).collect();
-                return exit::usage(anyhow!(cli::errors::message(&error, &verbs)));
+                let words: Vec<_> = std::env::args_os().skip(1).collect();
+                let typed = words.iter().filter_map(|word| word.to_str()).find(|word| verbs.contains(word));
+                return exit::usage(anyhow!(cli::errors::message(&error, &verbs, typed)));
             }
             ExitCode::from(if asked_for { 0 } else { exit::USAGE })
         }

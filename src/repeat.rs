@@ -39,7 +39,7 @@ struct Runs {
 
 async fn all(run: &Run) -> Result<Runs> {
     let mut interrupts = Interrupts::listen()?;
-    let Run { spec, show } = run;
+    let Run { spec, show, .. } = run;
     let first = spec.seed.unwrap_or_else(|| u64::from(rand::random::<u16>()));
     let mut codes = Vec::new();
     let mut interrupted = false;

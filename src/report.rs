@@ -47,6 +47,9 @@ fn prepare(args: &Args) -> Result<(RunDir, Vec<Renderer>)> {
             let named = RENDERERS.iter().filter(|renderer| is_meant(renderer.name, wanted));
             let before = renderers.len();
             renderers.extend(named.filter(|renderer| renderer.can_be_made_for(run)).copied());
+            if renderers.len() == before && cfg!(not(feature = "png")) && wanted.ends_with("png") {
+                bail!("--format {wanted}: {}", tribunal_records::features::left_out("png"));
+            }
             if renderers.len() == before {
                 let names: Vec<&str> = RENDERERS.iter().map(|renderer| renderer.name).collect();
                 bail!(

@@ -28,9 +28,10 @@ pub(crate) fn run(args: &RunArgs, matches: &ArgMatches) -> ExitCode {
 }
 
 /// Runs one trial.
-fn once(Run { mut spec, show }: Run) -> ExitCode {
-    spec.seed.get_or_insert_with(|| u64::from(rand::random::<u16>()));
-    let junit = match show.junit.as_ref().map(|file| Junit::open(file, &spec)).transpose() {
+fn once(mut run: Run) -> ExitCode {
+    run.spec.seed.get_or_insert_with(|| u64::from(rand::random::<u16>()));
+    let (spec, show) = (&run.spec, &run.show);
+    let junit = match show.junit.as_ref().map(|file| Junit::open(file, spec)).transpose() {
         Ok(junit) => junit,
         Err(error) => return exit::usage(error.context("--junit")),
     };
@@ -40,7 +41,7 @@ fn once(Run { mut spec, show }: Run) -> ExitCode {
     {
         return exit::harness(error);
     }
-    let (live, stop) = (Arc::new(Live::new(&show)), Stop::new());
+    let (live, stop) = (Arc::new(Live::new(show)), Stop::new());
     if let Err(error) = listen(stop.clone(), Some(live.clone())) {
         return exit::harness(error);
     }
@@ -49,16 +50,16 @@ fn once(Run { mut spec, show }: Run) -> ExitCode {
     observers.extend(junit.map(|junit| Arc::new(junit) as Arc<dyn Observer>));
     observers.push(Arc::new(GitHub { json: show.format == OutputFormat::Json }));
     let observers: Arc<dyn Observer> = Arc::new(observers);
-    let held = tribunal::Run::run(&spec, &Registry::built_in(), &observers, &stop);
+    let held = tribunal::Run::run(spec, &Registry::built_in(), &observers, &stop);
     live.end();
     match held {
-        Ok(run) => {
-            print(&run, &show);
-            ExitCode::from(run.judgement.exit_code)
+        Ok(held) => {
+            print(&held, show);
+            ExitCode::from(held.judgement.exit_code)
         }
-        Err(TrialError::Spec(why)) => exit::usage(anyhow!(why)),
+        Err(TrialError::Spec(why)) => exit::usage(anyhow!(run.placed(&why))),
         Err(TrialError::Harness(why)) => exit::harness(anyhow!(why)),
-        Err(error @ TrialError::NotStored { .. }) => not_stored(&error, &show),
+        Err(error @ TrialError::NotStored { .. }) => not_stored(&error, show),
     }
 }
 

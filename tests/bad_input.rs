@@ -57,7 +57,7 @@ fn a_malformed_schedule_is_named_by_file_line_and_column() {
     let path = store.path().join("faults.toml");
     let schedule = path.to_str().unwrap();
     for (text, expected) in [
-        ("[[step]]\nat = 1", "faults.toml:2:6: invalid type: integer `1`, expected a string"),
+        ("[[step]]\nat = 1", "faults.toml:2:6: invalid type: integer `1`, expected a text in quotes"),
         (
             "\n[[step]]\nat = '1s'\nhold = '1s'\nfault = 'kil:one'",
             "faults.toml:2:1: step 1: there is no fault `kil`",

@@ -179,7 +179,7 @@ fn files_that_are_no_text() {
     for (name, why) in [
         ("utf16.toml", "it is not UTF-8"),
         ("latin1.toml", "it is not UTF-8"),
-        ("empty.toml", "line 1: missing field `node`"),
+        ("empty.toml", "empty.toml:1: missing field `node`"),
         ("directory.toml", "expected a file, found a directory"),
         ("loop.toml", "Too many levels of symbolic links"),
         ("pipe.toml", "expected a file, found a named pipe"),
@@ -240,7 +240,7 @@ fn what_is_wrong_with_a_description_is_said_before_anything_starts() {
     let text = include_str!("../examples/own-system/kv.toml").replace("{port.main}", "{port.api}");
     std::fs::write(&file, text).unwrap();
     let ended = run(&store, &format!("run register --system {}", file.display())).expect(64);
-    let expected = "kv.toml: line 6: node.command: `{port.api}`: there is no placeholder `{port.api}`";
+    let expected = "kv.toml:6: node.command: `{port.api}`: there is no placeholder `{port.api}`";
     assert!(ended.stderr.contains(expected), "{}", ended.stderr);
     let missing = run(&store, "run counter --system examples/own-system/kv.toml").expect(64);
     let expected =

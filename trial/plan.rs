@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result, anyhow, bail};
 use tribunal_nemesis::Setting;
+use tribunal_records::places::at_line;
 use tribunal_records::suggest::unknown;
 use tribunal_records::{DiskKind, Net, TrialSpec};
 use tribunal_systems::{Described, Switches, System, Wiring};
@@ -104,7 +105,8 @@ pub(crate) fn system(name: &str, registry: &Registry) -> Result<tribunal_systems
         return lookup("system", name, registry.systems(), |entry| entry.name).cloned();
     }
     let text = read_text(Path::new(name)).with_context(|| format!("cannot read {name}"))?;
-    Described::parse(&text, Path::new(name)).map_err(|why| anyhow!("{name}: {why}"))
+    let path = Path::new(name);
+    Described::parse(&text, path).map_err(|wrong| anyhow!(at_line(path, wrong.line, wrong.why)))
 }
 
 /// The share of reads: the workload's default, or the requested one if the workload has reads.

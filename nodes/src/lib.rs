@@ -22,6 +22,7 @@
 //! test or not.
 
 pub mod abd;
+mod boxed;
 mod bug;
 mod frame;
 #[cfg(feature = "gossip")]

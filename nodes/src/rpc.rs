@@ -36,6 +36,7 @@ use tokio_util::codec::FramedRead;
 
 pub(crate) use self::args::NodeArgs;
 pub(crate) use self::peers::Peers;
+use crate::boxed::boxed;
 use crate::logging::log;
 use crate::machine::{Command, Op};
 use crate::process::{self, Place, Shutdown};
@@ -113,7 +114,7 @@ async fn accept<F: Future<Output = ()> + Send + 'static>(
     let mut connections = JoinSet::new();
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => drop(connections.spawn(converse(stream))),
+            Ok((stream, _)) => drop(connections.spawn(boxed(converse(stream)))),
             Err(error) => {
                 log(format_args!("cannot accept a connection: {error}"));
                 tokio::time::sleep(Duration::from_millis(50)).await;
@@ -138,11 +139,11 @@ where
         let mut tasks = JoinSet::new();
         while let Some(Ok(bytes)) = incoming.next().await {
             let (reply, queue) = (reply(service.clone(), bytes), queue.clone());
-            tasks.spawn(async move {
+            tasks.spawn(boxed(async move {
                 if let Some(bytes) = reply.await {
                     let _ = queue.send(bytes).await;
                 }
-            });
+            }));
             while tasks.try_join_next().is_some() {}
         }
         // Tasks in progress run to their end, even if their response cannot be delivered.

@@ -5,9 +5,9 @@
 /// ```
 /// assert_eq!(
 ///     tribunal_records::features::left_out("serve"),
-///     "this build lacks the feature `serve`: cargo install --path . --features full"
+///     "this build lacks the feature `serve`: build tribunal with `--features full`"
 /// );
 /// ```
 pub fn left_out(feature: &str) -> String {
-    format!("this build lacks the feature `{feature}`: cargo install --path . --features full")
+    format!("this build lacks the feature `{feature}`: build tribunal with `--features full`")
 }

@@ -8,6 +8,7 @@ pub mod leaders;
 pub mod links;
 pub mod oracles;
 pub mod path;
+pub mod places;
 pub mod quantity;
 pub mod spec;
 pub mod suggest;

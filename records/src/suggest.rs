@@ -12,6 +12,7 @@ use strsim::osa_distance;
 /// ```
 pub fn unknown(what: &str, name: &str, known: &[&str]) -> String {
     match suggest(name, known.iter().copied()) {
+        _ if name.is_empty() => format!("expected the name of a {what}: one of {}", known.join(", ")),
         Some(near) => format!("there is no {what} `{name}`: did you mean `{near}`?"),
         None => format!("there is no {what} `{name}`: expected one of {}", known.join(", ")),
     }
@@ -24,6 +25,19 @@ pub fn suggest<'a>(text: &str, options: impl IntoIterator<Item = &'a str>) -> Op
         distance <= (longer / 3).max(1) && distance < longer
     };
     options.into_iter().filter(near).min_by_key(|option| osa_distance(text, option))
+}
+
+/// The name that is meant, if this is serde's message about an unknown name and those that are known.
+///
+/// ```
+/// use tribunal_records::suggest::of_unknown_field;
+///
+/// assert_eq!(of_unknown_field("unknown field `stp`, expected one of `phase`, `step`"), Some("step"));
+/// ```
+pub fn of_unknown_field(message: &str) -> Option<&str> {
+    let mut names = message.strip_prefix("unknown ")?.split('`').skip(1).step_by(2);
+    let unknown = names.next()?;
+    suggest(unknown, names)
 }
 
 #[cfg(test)]

@@ -111,7 +111,7 @@ fn in_force(faults: &[Fault], from: Nanos, to: Nanos, then: Nanos) -> String {
                 duration(then.saturating_sub(healed))
             )
         }
-        None => "no fault was active, nor before".to_string(),
+        None => "no fault was active, then or before".to_string(),
     }
 }
 
@@ -189,7 +189,7 @@ mod tests {
             during(&storm, 2_600, 2_700),
             "no fault was active; the last, pause storm, had ended 71 ms before"
         );
-        assert_eq!(during(&storm, 100, 200), "no fault was active, nor before");
+        assert_eq!(during(&storm, 100, 200), "no fault was active, then or before");
     }
 
     #[test]

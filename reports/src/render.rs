@@ -65,6 +65,7 @@ const fn svg(plot: &Plot, render: fn(&RunDir) -> Vec<u8>) -> Renderer {
 }
 
 /// The same as pixels.
+#[cfg(feature = "png")]
 const fn png(plot: &Plot, name: &'static str, render: fn(&RunDir) -> Vec<u8>) -> Renderer {
     Renderer::new(name, Made::Where(plot.is_due), render)
 }
@@ -74,16 +75,22 @@ pub const RENDERERS: &[Renderer] = &[
     Renderer::new("report.txt", Made::Always, |run| text::render(run).into_bytes()),
     Renderer::new("report.html", Made::Always, |run| html::render(run).into_bytes()),
     svg(&LATENCY_RAW, |run| (LATENCY_RAW.draw)(run, Form::Svg)),
+    #[cfg(feature = "png")]
     png(&LATENCY_RAW, "plots/latency-raw.png", |run| (LATENCY_RAW.draw)(run, Form::Png)),
     svg(&LATENCY_QUANTILES, |run| (LATENCY_QUANTILES.draw)(run, Form::Svg)),
+    #[cfg(feature = "png")]
     png(&LATENCY_QUANTILES, "plots/latency-quantiles.png", |run| (LATENCY_QUANTILES.draw)(run, Form::Png)),
     svg(&RATE, |run| (RATE.draw)(run, Form::Svg)),
+    #[cfg(feature = "png")]
     png(&RATE, "plots/rate.png", |run| (RATE.draw)(run, Form::Png)),
     svg(&AVAILABILITY, |run| (AVAILABILITY.draw)(run, Form::Svg)),
+    #[cfg(feature = "png")]
     png(&AVAILABILITY, "plots/availability.png", |run| (AVAILABILITY.draw)(run, Form::Png)),
     svg(&KEYS, |run| (KEYS.draw)(run, Form::Svg)),
+    #[cfg(feature = "png")]
     png(&KEYS, "plots/keys.png", |run| (KEYS.draw)(run, Form::Png)),
     svg(&FRONTIER, |run| (FRONTIER.draw)(run, Form::Svg)),
+    #[cfg(feature = "png")]
     png(&FRONTIER, "plots/frontier.png", |run| (FRONTIER.draw)(run, Form::Png)),
     Renderer::new("report.md", Made::Always, |run| markdown::render(run).into_bytes()),
     Renderer::new("junit.xml", Made::Always, |run| junit::render(run).into_bytes()),

@@ -8,8 +8,8 @@
 use std::process::ExitCode;
 
 use anyhow::{Result, ensure};
+use chacha20::ChaCha8Rng;
 use rand::{RngExt as _, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 use tribunal::boxed::search::Candidate;
 use tribunal::{Registry, TrialError, TrialSpec};
 

@@ -5,7 +5,7 @@ use std::error::Error as _;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use tribunal_records::features::left_out;
-use tribunal_records::suggest::{suggest, unknown};
+use tribunal_records::suggest::suggest;
 
 /// Commands that only a build with this feature has.
 const OF_FEATURES: [(&str, &str); 14] = [
@@ -25,8 +25,8 @@ const OF_FEATURES: [(&str, &str); 14] = [
     ("node", "trial"),
 ];
 
-/// What is wrong with a command line. `commands` are the names of the commands.
-pub(crate) fn message(error: &clap::Error, commands: &[&str]) -> String {
+/// What is wrong with a command line. `commands` are the names of the commands, `typed` is the one that was typed.
+pub(crate) fn message(error: &clap::Error, commands: &[&str], typed: Option<&str>) -> String {
     let said = |kind| error.get(kind).map(ContextValue::to_string);
     let listed = |kind| match error.get(kind) {
         Some(ContextValue::Strings(all)) => all.clone(),
@@ -35,19 +35,20 @@ pub(crate) fn message(error: &clap::Error, commands: &[&str]) -> String {
     };
     let flag = said(ContextKind::InvalidArg).map(|arg| name_of(&arg).to_string()).unwrap_or_default();
     let value = said(ContextKind::InvalidValue).unwrap_or_default();
-    let see = see(&said(ContextKind::Usage).unwrap_or_default());
+    let see = see(&said(ContextKind::Usage).unwrap_or_default(), typed);
     match error.kind() {
         ErrorKind::InvalidValue if value.is_empty() => format!("{flag}: expected a value: {see}"),
         ErrorKind::InvalidValue => {
-            let what = flag.strip_prefix("--").unwrap_or("value");
             let valid = listed(ContextKind::ValidValue);
-            format!(
-                "{flag}: {}",
-                unknown(what, &value, &valid.iter().map(String::as_str).collect::<Vec<_>>())
-            )
+            let valid: Vec<&str> = valid.iter().map(String::as_str).collect();
+            match suggest(&value, valid.iter().copied()) {
+                Some(near) => format!("{flag}: `{value}`: did you mean `{near}`?"),
+                None => format!("{flag}: `{value}`: expected one of {}", valid.join(", ")),
+            }
         }
         ErrorKind::ValueValidation => {
             let why = error.source().map(ToString::to_string).unwrap_or_default();
+            let why = of_numbers(&why).unwrap_or(why);
             let quoted = format!("`{value}`");
             match why.contains(&quoted) {
                 true => format!("{flag}: {why}"),
@@ -89,15 +90,30 @@ pub(crate) fn message(error: &clap::Error, commands: &[&str]) -> String {
     }
 }
 
+/// The error of clap's own parser of numbers, in the words of all others.
+fn of_numbers(why: &str) -> Option<String> {
+    if let Some((_, range)) = why.split_once(" is not in ") {
+        let (from, to) = range.split_once("..=")?;
+        return Some(format!("expected a whole number from {from} to {to}"));
+    }
+    let is_no_number =
+        ["invalid digit", "cannot parse integer", "number too"].iter().any(|it| why.starts_with(it));
+    is_no_number.then(|| "expected a whole number, 0 or more".to_string())
+}
+
 /// The flag without its value: `--seed <N>` is `--seed`.
 fn name_of(arg: &str) -> &str {
     arg.split([' ', '=']).next().unwrap_or(arg)
 }
 
 /// Where the arguments of a command are explained, from its usage `Usage: tribunal run [OPTIONS]`.
-fn see(usage: &str) -> String {
+fn see(usage: &str, typed: Option<&str>) -> String {
     let words = usage.trim_start_matches("Usage:").split_whitespace();
     let command: Vec<&str> = words.take_while(|word| !word.starts_with(['[', '<', '-'])).collect();
-    let command = if command.is_empty() { "tribunal".into() } else { command.join(" ") };
+    let command = match (command.is_empty(), typed) {
+        (true, Some(typed)) => format!("tribunal {typed}"),
+        (true, None) => "tribunal".into(),
+        (false, _) => command.join(" "),
+    };
     format!("see `{command} --help`")
 }

@@ -11,6 +11,7 @@
 //! The file may also be JSON, for example a run.json: it contains the spec of its run. A flag on the command
 //! line overrides the same key in the file, and keys that exclude it.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
@@ -21,11 +22,15 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use tribunal::user_file::read_text;
 use tribunal_records::TrialSpec;
+use tribunal_records::places::{at_line, plain};
 use tribunal_records::spec::{flags, upgrade};
 use tribunal_records::suggest::{suggest, unknown};
 
 use super::Cli;
 use super::trial::{REPEATS, RunArgs, ShowArgs};
+
+/// `FILE:LINE` of keys.
+type Places = BTreeMap<String, String>;
 
 /// What `tribunal run` shall do.
 pub(crate) struct Run {
@@ -33,6 +38,19 @@ pub(crate) struct Run {
     pub(crate) spec: TrialSpec,
     /// How it is displayed.
     pub(crate) show: ShowArgs,
+    /// `FILE:LINE` of each key that a file has set.
+    places: Places,
+}
+
+impl Run {
+    /// An error about a flag; if a file has set it, with its place there.
+    pub(crate) fn placed(&self, why: &str) -> String {
+        let flag = why.strip_prefix("--").and_then(|rest| rest.split([':', ' ']).next());
+        match flag.and_then(|flag| self.places.get(flag)) {
+            Some(place) => format!("{place}: {}", why.trim_start_matches("--")),
+            None => why.to_string(),
+        }
+    }
 }
 
 impl RunArgs {
@@ -47,22 +65,21 @@ impl RunArgs {
             true => self.config.as_ref(),
             false => self.config.as_ref().or(here.as_ref()),
         };
-        let mut keys = match (file, self.profile.as_deref()) {
-            (Some(path), profile) => {
-                from_file(path, profile, &run).with_context(|| path.display().to_string())?
-            }
-            (None, None) => Map::new(),
+        let (mut keys, mut places) = match (file, self.profile.as_deref()) {
+            (Some(path), profile) => from_file(path, profile, &run)?,
+            (None, None) => (Map::new(), Places::new()),
             (None, Some(_)) => bail!("--profile: there is no {NAME} in this directory or above"),
         };
         let all = object(&self.trial).into_iter().chain(object(&self.show));
         for (key, value) in all.filter(|(key, _)| is_typed(matches, key)) {
             let arg = argument(&run, &key).expect("the keys are the names of the flags");
             keys.retain(|other, _| !argument(&run, other).is_some_and(|other| excludes(&run, arg, other)));
+            places.remove(&key);
             keys.insert(key, value);
         }
         // The command that repeats the run contains everything that a file here says.
         keys.insert("no-config".into(), Value::Bool(here.is_some()));
-        let run = split(keys)?;
+        let run = Run { places, ..split(keys)? };
         ensure!(
             !run.spec.workload.is_empty(),
             "expected a workload, such as `tribunal run register` (tribunal list workloads)"
@@ -115,29 +132,37 @@ fn apply_profile(keys: &mut Map<String, Value>, profile: Option<&str>) -> Result
     Ok(())
 }
 
-/// The keys of a file, with those of a profile. Every key is known, and none excludes another.
-fn from_file(path: &Path, profile: Option<&str>, run: &Command) -> Result<Map<String, Value>> {
-    let text = read_text(path).context("cannot read it")?;
+/// The keys of a file, with those of a profile, and the place of each. Every key is known, and none excludes another.
+fn from_file(path: &Path, profile: Option<&str>, run: &Command) -> Result<(Map<String, Value>, Places)> {
+    let at = |line: usize, why: String| anyhow!(at_line(path, line, plain(&why)));
+    let text = read_text(path).with_context(|| format!("{}: cannot read it", path.display()))?;
     let mut keys = match text.trim_start().starts_with('{') {
-        true => serde_json::from_str(&text)?,
-        false => object(&text.parse::<toml::Table>()?),
+        true => serde_json::from_str(&text).map_err(|error| at(error.line(), error.to_string()))?,
+        false => object(&text.parse::<toml::Table>().map_err(|error| {
+            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            at(before.matches('\n').count() + 1, error.message().replace('\n', ", "))
+        })?),
     };
-    apply_profile(&mut keys, profile)?;
+    apply_profile(&mut keys, profile)
+        .map_err(|error| at(line_of(&text, "profile").unwrap_or(0), error.to_string()))?;
     if let Some(Value::Object(spec)) = keys.get("spec") {
         keys = spec.clone();
     }
     upgrade(&mut keys);
-    let at = |key: &str, why: String| match line_of(&text, key) {
-        Some(line) => anyhow!("line {line}: {why}"),
-        None => anyhow!(why),
-    };
+    let at = |key: &str, why: String| at(line_of(&text, key).unwrap_or(0), why);
     for key in keys.keys() {
         ensure_known(key).map_err(|error| at(key, error.to_string()))?;
     }
     for (key, value) in &keys {
         // Parsed separately, so that an error can name the key.
         let one = Map::from_iter([(key.clone(), value.clone())]);
-        split(one).map_err(|error| at(key, format!("{key}: {error}")))?;
+        let mut one = split(one).map_err(|error| at(key, format!("{key}: {error}")))?;
+        one.spec.workload = "of no interest here".into();
+        if let Err(why) = one.spec.validate()
+            && why.starts_with(&format!("{key}:"))
+        {
+            return Err(at(key, why));
+        }
         let excluded = |other: &&String| match (argument(run, key), argument(run, other)) {
             (Some(a), Some(b)) => excludes(run, a, b) && keys[*other] != Value::Null && *value != Value::Null,
             _ => false,
@@ -146,7 +171,10 @@ fn from_file(path: &Path, profile: Option<&str>, run: &Command) -> Result<Map<St
             return Err(at(key, format!("`{key}` cannot be combined with `{other}`")));
         }
     }
-    Ok(keys)
+    let place = |key: &String| at_line(path, line_of(&text, key).unwrap_or(0), "");
+    let places = keys.keys().map(|key| (key.clone(), place(key).trim_end_matches([':', ' ']).to_string()));
+    let places = places.collect();
+    Ok((keys, places))
 }
 
 /// The first line of a file that begins with a key, counted from 1.
@@ -170,7 +198,7 @@ fn split(mut keys: Map<String, Value>) -> Result<Run> {
         REPEATS.start(),
         REPEATS.end()
     );
-    Ok(Run { spec: serde_json::from_value(Value::Object(keys))?, show })
+    Ok(Run { spec: serde_json::from_value(Value::Object(keys))?, show, places: Places::new() })
 }
 
 fn object(what: &impl Serialize) -> Map<String, Value> {
@@ -236,7 +264,7 @@ mod tests {
         let mut words: Vec<OsString> =
             format!("run {typed}").split_whitespace().map(OsString::from).collect();
         words.push(format!("--config={}", path.display()).into());
-        let Run { spec, show } = meant(&words)?;
+        let Run { spec, show, .. } = meant(&words)?;
         let loud = if show.quiet {
             " -q"
         } else if show.verbose {
@@ -313,27 +341,27 @@ mod tests {
     fn unknown_keys_get_a_helpful_error() {
         let why = |file: &str| {
             let error = format!("{:#}", with_file(file, "register").map(drop).unwrap_err());
-            error.split_once("/f: ").map(|(_, why)| why.to_string()).unwrap_or(error)
+            error.split_once("/f:").map(|(_, why)| why.to_string()).unwrap_or(error)
         };
         assert_eq!(
             why("nodes = 3\ntime-limt = '5s'"),
-            "line 2: there is no key `time-limt`: did you mean `time-limit`?"
+            "2: there is no key `time-limt`: did you mean `time-limit`?"
         );
         assert!(why("zzz = 1").contains("expected `workload`, or a flag"));
         assert!(
             why("no-fail-fast = 'yes'")
-                .starts_with("line 1: no-fail-fast: invalid type: string \"yes\", expected a boolean")
+                .starts_with("1: no-fail-fast: invalid type: text \"yes\", expected true or false")
         );
         assert!(why("config = 'b.toml'").contains("there is no key `config`"));
-        assert!(why("\nnodes = {}").starts_with("line 2: nodes: invalid type: map"));
-        assert!(why("rate = 'fast'").starts_with("line 1: rate: expected operations per second"));
+        assert!(why("\nnodes = {}").starts_with("2: nodes: invalid type: table"));
+        assert!(why("rate = 'fast'").starts_with("1: rate: expected operations per second"));
         assert_eq!(
             why("schedule = 'x'\nnemesis = 'kill'"),
-            "line 2: `nemesis` cannot be combined with `schedule`"
+            "2: `nemesis` cannot be combined with `schedule`"
         );
-        assert_eq!(why("nodes = 26"), "--nodes: expected 1 to 25");
-        assert_eq!(why("repeat = 0"), "line 1: repeat: expected a whole number from 1 to 100000");
-        assert!(why("nodes =").contains("TOML parse error at line 1"));
+        assert_eq!(why("nodes = 26"), "1: nodes: expected 1 to 25");
+        assert_eq!(why("repeat = 0"), "1: repeat: expected a whole number from 1 to 100000");
+        assert!(why("seed = 1\nnodes =").starts_with("2: "));
         let nothing = format!("{:#}", meant(&["run".into()]).map(drop).unwrap_err());
         assert!(nothing.starts_with("expected a workload"), "{nothing}");
     }

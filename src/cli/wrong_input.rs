@@ -18,7 +18,12 @@ fn refused(words: &[&str]) -> (u8, String) {
     let verbs: Vec<&str> = command.get_subcommands().map(clap::Command::get_name).collect();
     let (verb, matches) = match parsed {
         Ok((cli, matches)) => (cli.verb, matches),
-        Err(error) => return (exit::USAGE, errors::message(&error, &verbs)),
+        Err(error) => {
+            return (
+                exit::USAGE,
+                errors::message(&error, &verbs, verbs.iter().find(|verb| words.contains(verb)).copied()),
+            );
+        }
     };
     let Verb::Run(args) = verb else { return (0, String::new()) };
     let run = match args.resolve(matches.subcommand_matches("run").expect("it is the verb")) {
@@ -52,7 +57,7 @@ const RUN: &[(&str, &str)] = &[
         "--time-limit soon",
         "--time-limit: `soon`: expected a duration with its unit, such as 500ms, 30s or 2m",
     ),
-    ("--time-limit", "--time-limit: expected a value: see `tribunal --help`"),
+    ("--time-limit", "--time-limit: expected a value: see `tribunal run --help`"),
     ("--op-timeout 11m", "--op-timeout: `11m`: expected at most 10m"),
     ("--op-timeout 0ms", "--op-timeout: `0ms`: expected more than zero, such as 500ms"),
     ("--settle -3s", "--settle: `-3s`: a duration cannot be negative"),
@@ -108,12 +113,12 @@ const RUN: &[(&str, &str)] = &[
     ("--model regster", "--model: there is no model `regster`: did you mean `register`?"),
     ("--model queue", "--model: queue does not fit the workload register: expected cas-register"),
     ("--bug stale-raed", "raft has no bug `stale-raed`: did you mean `stale-read`?"),
-    ("--net wifi", "--net: there is no net `wifi`: expected one of proxy, transparent, netns"),
-    ("--net prxy", "--net: there is no net `prxy`: did you mean `proxy`?"),
-    ("--disk fus", "--disk: there is no disk `fus`: did you mean `fuse`?"),
-    ("--progress bars", "--progress: there is no progress `bars`: did you mean `bar`?"),
-    ("--format yaml", "--format: there is no format `yaml`: expected one of text, json"),
-    ("--color purple", "--color: there is no color `purple`: expected one of auto, always, never"),
+    ("--net wifi", "--net: `wifi`: expected one of proxy, transparent, netns"),
+    ("--net prxy", "--net: `prxy`: did you mean `proxy`?"),
+    ("--disk fus", "--disk: `fus`: did you mean `fuse`?"),
+    ("--progress bars", "--progress: `bars`: did you mean `bar`?"),
+    ("--format yaml", "--format: `yaml`: expected one of text, json"),
+    ("--color purple", "--color: `purple`: expected one of auto, always, never"),
     ("--time-limt 3s", "there is no flag `--time-limt`: did you mean `--time-limit`?"),
     ("--zzz", "there is no flag `--zzz`: see `tribunal run --help`"),
     ("counter", "unexpected argument `counter`: see `tribunal run --help`"),
@@ -188,18 +193,20 @@ const OTHER: &[(&str, &str)] = &[
     ),
     ("run queue --reads 0.5", "--reads: the workload queue only reads at the end of the run"),
     ("check", "expected <PATH>...: see `tribunal check --help`"),
-    ("check --model regster x", "--model: there is no model `regster`: did you mean `register`?"),
+    ("check --model regster x", "--model: `regster`: did you mean `register`?"),
     ("check --threads 0 x", "--threads: `0`: expected a whole number from 1 to 1024"),
-    ("check --from jsnl x", "--from: there is no from `jsnl`: did you mean `jsonl`?"),
-    ("check --time-unit h x", "--time-unit: there is no time-unit `h`: expected one of ns, us, ms, s"),
+    ("check --from jsnl x", "--from: `jsnl`: did you mean `jsonl`?"),
+    ("check --time-unit h x", "--time-unit: `h`: expected one of ns, us, ms, s"),
     ("convert a", "expected <OUT>: see `tribunal convert --help`"),
-    ("list modles", "<WHAT>: there is no value `modles`: did you mean `models`?"),
+    ("list modles", "<WHAT>: `modles`: did you mean `models`?"),
     ("matrix --seeds 0", "--seeds: `0`: expected a whole number from 1 to 10000"),
     ("matrix --jobs -1", "--jobs: `-1`: expected a whole number from 1 to 64"),
     ("matrix --budget 0s", "--budget: `0s`: expected more than zero, such as 500ms"),
     ("matrix --resume x --plan", "--resume cannot be combined with --plan"),
-    ("serve --port 99999", "--port: `99999`: 99999 is not in 0..=65535"),
-    ("completions fihs", "<SHELL>: there is no value `fihs`: did you mean `fish`?"),
+    ("serve --port 99999", "--port: `99999`: expected a whole number from 0 to 65535"),
+    ("clean --keep x", "--keep: `x`: expected a whole number, 0 or more"),
+    ("doctor raft --nodes 0", "--nodes: `0`: expected a whole number from 1 to 25"),
+    ("completions fihs", "<SHELL>: `fihs`: did you mean `fish`?"),
 ];
 
 #[test]
@@ -219,7 +226,7 @@ fn wrong_schedules_are_refused_with_their_line() {
     let path = dir.path().join("faults.toml");
     for (text, expected) in [
         ("", "1:1: expected a phase, a step or a trigger, found none"),
-        ("[[step]]\nat = 1", "2:6: invalid type: integer `1`, expected a string"),
+        ("[[step]]\nat = 1", "2:6: invalid type: integer `1`, expected a text in quotes"),
         ("[[phase]]\nlasts = '3'", "2:9: `3`: expected a duration with its unit, such as 500ms, 30s or 2m"),
         (
             "\n[[step]]\nat = '1s'\nhold = '1s'\nfault = 'kil:one'",

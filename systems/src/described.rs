@@ -59,8 +59,9 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use regex_lite::Regex;
 use tokio::time::{Instant, sleep};
+use tribunal_records::places::plain;
 use tribunal_records::quantity::parse_duration;
-use tribunal_records::suggest::suggest;
+use tribunal_records::suggest::of_unknown_field;
 use tribunal_workloads::{Client, Object};
 
 use self::file::{Description, Links, Programs};
@@ -82,6 +83,15 @@ const LISTEN_POLL: Duration = Duration::from_millis(50);
 
 /// The wrong key of a description, and the reason.
 type Wrong = (String, String);
+
+/// What is wrong with a description.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WrongDescription {
+    /// Its line, counted from 1; 0 if it is not known.
+    pub line: usize,
+    /// The key and the reason.
+    pub why: String,
+}
 
 /// A checked description.
 #[derive(Debug)]
@@ -120,14 +130,13 @@ impl Described {
     /// Reads a description. It stays in memory until the program ends.
     ///
     /// # Errors
-    /// The error, with its line if known.
-    pub fn parse(text: &str, file: &Path) -> Result<Entry, String> {
+    /// The first thing that is wrong, with its line if known.
+    pub fn parse(text: &str, file: &Path) -> Result<Entry, WrongDescription> {
         let description: Description = toml::from_str(text).map_err(|error| explained(&error, text))?;
-        let described =
-            Described::check(&description, file).map_err(|(key, why)| match line_of(text, &key) {
-                Some(line) => format!("line {line}: {key}: {why}"),
-                None => format!("{key}: {why}"),
-            })?;
+        let described = Described::check(&description, file).map_err(|(key, why)| WrongDescription {
+            line: line_of(text, &key).unwrap_or(0),
+            why: format!("{key}: {why}"),
+        })?;
         let described: &'static Described = Box::leak(Box::new(described));
         Ok(Entry {
             name: &described.name,
@@ -455,33 +464,19 @@ fn stop_signal(name: Option<&str>, scope: &Scope<'_>) -> Result<Signal, Wrong> {
     })
 }
 
-/// The JSON schema of descriptions, for editors.
-pub fn schema() -> serde_json::Value {
-    let mut schema = schemars::schema_for!(Description);
-    schema.insert("title".into(), "A system under test, described for Tribunal".into());
-    schema.to_value()
-}
+/// The JSON schema of descriptions, for editors. A test derives it from the types.
+pub const SCHEMA: &str = include_str!("../schema/system.schema.json");
 
 /// The message of serde and TOML, with the line and without the source excerpt; with a suggestion for an
 /// unknown name.
-fn explained(error: &toml::de::Error, text: &str) -> String {
-    let line = error.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
-    let message = match suggestion(error.message()) {
-        Some(name) => format!("{}: did you mean `{name}`?", error.message()),
-        None => error.message().to_string(),
-    };
-    match line {
-        Some(line) => format!("line {line}: {message}"),
+fn explained(error: &toml::de::Error, text: &str) -> WrongDescription {
+    let line = error.span().map_or(0, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+    let message = plain(error.message());
+    let why = match of_unknown_field(error.message()) {
+        Some(name) => format!("{message}: did you mean `{name}`?"),
         None => message,
-    }
-}
-
-/// The known name that is most like the unknown one of a message: ``unknown field `a`, expected one of `b`, `c` ``.
-fn suggestion(message: &str) -> Option<&str> {
-    let rest = message.strip_prefix("unknown ")?;
-    let mut names = rest.split('`').skip(1).step_by(2);
-    let unknown = names.next()?;
-    suggest(unknown, names)
+    };
+    WrongDescription { line, why }
 }
 
 /// The line of a key in the file, by its path: `node.command`, `register.read`, `register.read.ok`. If the key
@@ -514,6 +509,8 @@ fn line_of(text: &str, path: &str) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
+    use tribunal_records::places::at_line;
+
     use super::*;
     use crate::{Direct, NodeOutput};
 
@@ -531,8 +528,22 @@ request = "GET /{key}"
 ok = { status = 200, pointer = "/value" }
 "#;
 
+    #[test]
+    fn the_schema_is_that_of_the_types() {
+        let mut schema = schemars::schema_for!(Description);
+        schema.insert("title".into(), "A system under test, described for Tribunal".into());
+        let derived = serde_json::to_string_pretty(&schema.to_value()).unwrap() + "\n";
+        if std::env::var_os("UPDATE_SNAPSHOTS").is_some() {
+            let path = concat!(env!("CARGO_MANIFEST_DIR"), "/schema/system.schema.json");
+            std::fs::write(path, &derived).unwrap();
+            return;
+        }
+        assert!(derived == SCHEMA, "UPDATE_SNAPSHOTS=1 renews systems/schema/system.schema.json");
+    }
+
     fn parse(text: &str) -> Result<Entry, String> {
-        Described::parse(text, Path::new("dir/my-kv.toml"))
+        let file = Path::new("my-kv.toml");
+        Described::parse(text, file).map_err(|wrong| at_line(file, wrong.line, wrong.why))
     }
 
     #[test]
@@ -572,13 +583,17 @@ ok = { status = 200, pointer = "/value" }
     fn what_is_wrong_is_named_with_its_line() {
         let why = |from: &str, to: &str| parse(&FILE.replace(from, to)).map(drop).unwrap_err();
         let all = [
-            ("command =", "comand =", "line 3: unknown field `comand`"),
+            ("command =", "comand =", "my-kv.toml:3: unknown field `comand`"),
             (
                 "{port.peer}",
                 "{port.x}",
-                "line 3: node.command: `{port.x}`: there is no placeholder `{port.x}`",
+                "my-kv.toml:3: node.command: `{port.x}`: there is no placeholder `{port.x}`",
             ),
-            ("\"GET /{key}\"", "\"GET /{key}\"\nbody = '{'", "line 12: register.read.body: `{`: a lone `{`"),
+            (
+                "\"GET /{key}\"",
+                "\"GET /{key}\"\nbody = '{'",
+                "my-kv.toml:12: register.read.body: `{`: a lone `{`",
+            ),
         ];
         for (from, to, expected) in all {
             let why = why(from, to);
@@ -587,7 +602,7 @@ ok = { status = 200, pointer = "/value" }
         let nothing = FILE.split("[register").next().unwrap();
         assert_eq!(
             parse(nothing).map(drop).unwrap_err(),
-            "line 7: client: there is no operation: expected a table such as [register.read]"
+            "my-kv.toml:7: client: there is no operation: expected a table such as [register.read]"
         );
     }
 }

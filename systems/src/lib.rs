@@ -4,6 +4,7 @@
 //! nodes believe themselves the leader, and the client's wire protocol. The controller owns processes, ports
 //! and links.
 
+mod base64;
 mod built_in;
 mod described;
 pub mod etcd;
@@ -30,7 +31,7 @@ use tribunal_workloads::{Client, Entry as Workload, Object, WORKLOADS, mixed};
 
 use built_in::BuiltIn;
 use described::DescribedSystem;
-pub use described::{Described, schema as description_schema};
+pub use described::{Described, SCHEMA as DESCRIPTION_SCHEMA, WrongDescription};
 pub use flaw::Flaw;
 pub use node_output::NodeOutput;
 pub use node_port::{Dial, Direct, NodePort};

@@ -15,8 +15,8 @@ use std::ops::Range;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use chacha20::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 use tribunal_records::Rate;
 
 use crate::lock::locked;

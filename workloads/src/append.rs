@@ -3,8 +3,8 @@
 //! Every appended value is unique in the run, so one read shows the order of all appends before it. No other
 //! read shows more (Kingsbury and Alvaro, "Elle", VLDB 2020, use lists for the same reason).
 
+use chacha20::ChaCha8Rng;
 use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 use tribunal_checker::op::{F, Value};
 
 use crate::keys::{Keys, WHOLE_READS_OPS_MAX};

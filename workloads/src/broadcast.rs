@@ -4,8 +4,8 @@
 //! are healed and the nodes have had time to converge, every node must return, for every topic (the key),
 //! each message that any node acknowledged, and no message that was never sent.
 
+use chacha20::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 use tribunal_checker::op::{F, Value};
 
 use crate::keys::{Keys, WHOLE_READS_OPS_MAX};

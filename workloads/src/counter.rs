@@ -3,8 +3,8 @@
 //! The check is exact, not by bounds: each read must equal the number of additions before it in some legal
 //! order.
 
+use chacha20::ChaCha8Rng;
 use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 use tribunal_checker::op::{F, Value};
 
 use crate::keys::Keys;

@@ -5,8 +5,8 @@
 //! show when many clients propose at once, so keys are retired soon. They also show when the nodes that
 //! decided have crashed, so a key is still read for a while after its decision.
 
+use chacha20::ChaCha8Rng;
 use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 use tribunal_checker::op::{F, Value};
 
 use crate::keys::Keys;

@@ -3,8 +3,8 @@
 //! `unique-ids` requires that no ID is returned twice. `order-ids` also requires order, like order numbers
 //! and revisions: a request that starts after another was answered gets a larger ID.
 
+use chacha20::ChaCha8Rng;
 use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 use tribunal_checker::op::{F, Value};
 
 use crate::keys::{Keys, WHOLE_READS_OPS_MAX};

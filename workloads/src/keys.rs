@@ -73,8 +73,8 @@ fn name(number: usize) -> Value {
 mod tests {
     use std::collections::HashMap;
 
+    use chacha20::ChaCha8Rng;
     use rand::SeedableRng;
-    use rand_chacha::ChaCha8Rng;
 
     use super::*;
 

@@ -4,8 +4,8 @@
 //! a change that was made twice, a register shows an old value soonest. The names of the keys say what they
 //! hold ([`MIXED_KEYS`]), so one history is judged by three models.
 
+use chacha20::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 use tribunal_checker::model::MIXED_KEYS;
 use tribunal_checker::op::{F, Value};
 

@@ -1,7 +1,7 @@
 //! Which workers read, and how often.
 
+use chacha20::ChaCha8Rng;
 use rand::RngExt;
-use rand_chacha::ChaCha8Rng;
 
 use crate::Options;
 

@@ -5,8 +5,8 @@
 //!
 //! The model `set` judges every read; `convergent-set` judges only the final reads of the nodes.
 
+use chacha20::ChaCha8Rng;
 use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 use tribunal_checker::op::{F, Value};
 
 use crate::keys::{Keys, WHOLE_READS_OPS_MAX};

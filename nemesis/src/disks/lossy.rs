@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use chacha20::ChaCha8Rng;
 use fuser::{BackgroundSession, Config, INodeNo, MountOption, Session, SessionACL};
 use nix::errno::Errno;
 use nix::mount::{MntFlags, umount2};
 use nix::unistd::{getegid, geteuid};
 use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 
 use super::fault::{DiskCounters, DiskFault};
 use super::fuse::LossyFs;

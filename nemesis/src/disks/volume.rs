@@ -18,9 +18,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 
+use chacha20::ChaCha8Rng;
 use nix::errno::Errno;
 use rand::RngExt;
-use rand_chacha::ChaCha8Rng;
 
 use super::content::{Content, FileChange, PAGE};
 

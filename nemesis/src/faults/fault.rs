@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
+use chacha20::ChaCha8Rng;
 use rand::RngExt;
-use rand_chacha::ChaCha8Rng;
 
 use crate::{CutMode, NodeId, TimedAct};
 

@@ -178,9 +178,9 @@ simple_verb! {
 mod tests {
     use std::collections::BTreeSet;
 
+    use chacha20::ChaCha8Rng;
     use proptest::prelude::*;
     use rand::{SeedableRng, seq::SliceRandom};
-    use rand_chacha::ChaCha8Rng;
 
     use super::*;
     use crate::{CutMode, NodeId};

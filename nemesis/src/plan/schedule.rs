@@ -24,8 +24,8 @@
 
 use std::{collections::BTreeSet, fmt, str::FromStr};
 
+use chacha20::ChaCha8Rng;
 use rand::{RngExt, SeedableRng, seq::SliceRandom};
-use rand_chacha::ChaCha8Rng;
 
 use crate::{
     CutMode, Grudge, NodeId,

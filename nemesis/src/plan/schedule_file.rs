@@ -39,11 +39,13 @@
 
 use std::time::Duration;
 
+use chacha20::ChaCha8Rng;
 use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 use toml::Spanned;
+use tribunal_records::places::plain;
+use tribunal_records::suggest::of_unknown_field;
 
 use crate::{
     CutMode, Drawn, FaultSelection, Grudge, NodeId, ParseActError, ParseFaultsError, ParseGrudgeError, Plan,
@@ -91,7 +93,10 @@ impl ScheduleFileError {
 
     fn toml(text: &str, error: &toml::de::Error) -> ScheduleFileError {
         let offset = error.span().map_or(0, |span| span.start);
-        Self::at(text, offset, ScheduleProblem::Syntax(error.message().replace('\n', ", ")))
+        let message = plain(&error.message().replace('\n', ", "));
+        let near = of_unknown_field(&message);
+        let near = near.map_or(String::new(), |near| format!(": did you mean `{near}`?"));
+        Self::at(text, offset, ScheduleProblem::Syntax(message + &near))
     }
 
     /// An error in the part of the text that begins at this byte offset.
@@ -100,7 +105,7 @@ impl ScheduleFileError {
         let line_start = std::iter::once(part).chain(line_starts).nth(error.line().saturating_sub(1));
         let offset = line_start.unwrap_or(text.len()) + error.column().saturating_sub(1);
         let place = format!(" at line {} column {}", error.line(), error.column());
-        Self::at(text, offset, ScheduleProblem::Syntax(error.to_string().replace(&place, "")))
+        Self::at(text, offset, ScheduleProblem::Syntax(plain(&error.to_string().replace(&place, ""))))
     }
 }
 
@@ -150,7 +155,9 @@ pub enum EntryError {
     #[error("acts: expected at least one act, such as \"kill n1\"")]
     NoActs,
     /// More than one fault, or more than one kind.
-    #[error("{0} is more than one fault of one kind")]
+    #[error(
+        "fault: `{0}`: expected one fault and one kind of it, such as `kill:one` (`tribunal list faults`)"
+    )]
     Kinds(FaultSelection),
     /// A node that the cluster does not have.
     #[error("there is no {0} in a cluster of {1}")]
@@ -552,7 +559,7 @@ mod tests {
             ),
             (
                 "[[step]]\nat = '1s'\nhold = '2s'\nfault = 'kill'",
-                "1:1: step 1: kill is more than one fault of one kind",
+                "1:1: step 1: fault: `kill`: expected one fault and one kind of it, such as `kill:one` (`tribunal list faults`)",
             ),
             (
                 "[[step]]\nat = '1s'\nhold = '2s'\nacts = ['kill n9']",
@@ -588,7 +595,10 @@ mod tests {
             ("[[phase]]\nlasts = ", "2:9: "),
             ("{\"step\": [{\"at\": \"1s\", \"hold\": \"2s\"}]}", "1:11: step 1: give one of"),
             ("{\"step\":\n [{}, 7]}", "2:4: missing field `at`"),
-            ("{\n\"phase\": [\n  {\n  \"lasts\": 7}]}", "4:12: invalid type: integer `7`, expected a string"),
+            (
+                "{\n\"phase\": [\n  {\n  \"lasts\": 7}]}",
+                "4:12: invalid type: integer `7`, expected a text in quotes",
+            ),
             ("{\"steps\": []}", "1:8: unknown field `steps`, expected one of `phase`, `step`, `trigger`"),
         ] {
             let said = parse(text).expect_err(text).to_string();

@@ -23,7 +23,7 @@ mod snapshot;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use rand_chacha::ChaCha8Rng;
+use chacha20::ChaCha8Rng;
 
 use self::durability::Ledger;
 use self::membership::Membership;

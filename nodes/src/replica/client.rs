@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 use tokio_util::codec::FramedRead;
 
 use super::server::Event;
+use crate::boxed::boxed;
 use crate::logging::log;
 use crate::wire::{Outcome, Request, Response, frames, send_queued};
 
@@ -38,7 +39,7 @@ pub(super) async fn accept<M: Send + 'static>(listener: TcpListener, events: mps
     let mut connections = JoinSet::new();
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => drop(connections.spawn(converse(stream, events.clone()))),
+            Ok((stream, _)) => drop(connections.spawn(boxed(converse(stream, events.clone())))),
             Err(error) => {
                 log(format_args!("cannot accept a client: {error}"));
                 tokio::time::sleep(Duration::from_millis(50)).await;

@@ -29,6 +29,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::NodeId;
 use super::gateway::{Attempt, LeaderRequest, LeaderResponse};
 use super::server::Event;
+use crate::boxed::boxed;
 use crate::frame::{decode, encode};
 use crate::logging::log;
 use crate::wire::{frames, send_queued};
@@ -78,7 +79,7 @@ impl<M: Serialize + Send + 'static> Link<M> {
     pub(super) fn dial(me: &NodeId, peer: &NodeId, address: SocketAddr, connections: usize) -> Self {
         let connect = || {
             let (queue, frames) = mpsc::channel(QUEUE);
-            let task = tokio::spawn(keep_connected(me.clone(), peer.clone(), address, frames));
+            let task = tokio::spawn(boxed(keep_connected(me.clone(), peer.clone(), address, frames)));
             Connection { queue, _task: AbortOnDropHandle::new(task) }
         };
         Link { connections: std::iter::repeat_with(connect).take(connections).collect(), next: Cell::new(0) }

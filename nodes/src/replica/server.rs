@@ -17,8 +17,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 use std::{io, thread};
 
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::SeedableRng as _;
+use chacha20::ChaCha8Rng;
+use chacha20::rand_core::SeedableRng as _;
 use serde::de::DeserializeOwned;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -31,6 +31,7 @@ use super::gateway::{Gateway, LeaderRequest, LeaderResponse, outcome_of};
 use super::link::{self, Frame, Link};
 use super::service::{Requester, Service};
 use super::{Config, Disk, NodeId, NotLeader, Opened, Operation, Protocol, Ready, Time};
+use crate::boxed::boxed;
 use crate::logging::log;
 use crate::machine::{Command, Machine, Op};
 use crate::value::Value;
@@ -106,8 +107,8 @@ pub(crate) async fn serve<P: Protocol>(
 
     let (events, mut incoming) = mpsc::channel(EVENTS);
     let mut tasks = JoinSet::new();
-    tasks.spawn(accept_peers(peer_listener, peers, events.clone()));
-    tasks.spawn(client::accept(client_listener, events));
+    tasks.spawn(boxed(accept_peers(peer_listener, peers, events.clone())));
+    tasks.spawn(boxed(client::accept(client_listener, events)));
     let (disk, mut durable, writer) =
         start_disk(disk, server_bugs.acks_before_fsync).map_err(ServerError::Thread)?;
 
@@ -206,7 +207,9 @@ async fn accept_peers<M: DeserializeOwned + Send + 'static>(
     let mut connections = JoinSet::new();
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => drop(connections.spawn(link::receive(stream, peers.clone(), events.clone()))),
+            Ok((stream, _)) => {
+                drop(connections.spawn(boxed(link::receive(stream, peers.clone(), events.clone()))))
+            }
             Err(error) => {
                 log(format_args!("cannot accept a peer: {error}"));
                 tokio::time::sleep(Duration::from_millis(50)).await;

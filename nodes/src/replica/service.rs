@@ -178,8 +178,8 @@ pub(super) fn decode(payload: &Payload) -> Option<Command> {
 mod tests {
     use std::time::Duration;
 
-    use rand_chacha::ChaCha8Rng;
-    use rand_chacha::rand_core::SeedableRng as _;
+    use chacha20::ChaCha8Rng;
+    use chacha20::rand_core::SeedableRng as _;
 
     use super::*;
     use crate::raft::Bug;

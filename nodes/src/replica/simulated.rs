@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::SeedableRng as _;
+use chacha20::ChaCha8Rng;
+use chacha20::rand_core::SeedableRng as _;
 
 use super::{Config, Disk as _, Entry, NodeId, Protocol, Ready, Time};
 

@@ -21,6 +21,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::codec::FramedRead;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::boxed::boxed;
 use crate::frame;
 use crate::wire::{frames, send_queued};
 
@@ -61,7 +62,7 @@ where
     ) -> Self {
         let link = |name: &String| {
             let (requests, queue) = mpsc::channel(QUEUE);
-            let task = tokio::spawn(carry(name, queue));
+            let task = tokio::spawn(boxed(carry(name, queue)));
             (name.clone(), Link { requests, _task: AbortOnDropHandle::new(task) })
         };
         Peers { me: me.to_owned(), links: peers.map(link).collect() }

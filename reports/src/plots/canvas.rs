@@ -12,12 +12,14 @@ pub enum Form {
     /// Scalable text, in light and dark.
     Svg,
     /// Pixels, in light, for programs without SVG.
+    #[cfg(feature = "png")]
     Png,
 }
 
 /// One backend for both targets, so that the drawing functions need no type parameter.
 pub(super) enum Canvas<'a> {
     Svg(SVGBackend<'a>),
+    #[cfg(feature = "png")]
     Pixels(BitMapBackend<'a>),
 }
 
@@ -35,6 +37,7 @@ macro_rules! either {
     ($canvas:expr, $backend:ident => $call:expr) => {
         match $canvas {
             Canvas::Svg($backend) => one_kind($call),
+            #[cfg(feature = "png")]
             Canvas::Pixels($backend) => one_kind($call),
         }
     };
@@ -46,6 +49,7 @@ impl DrawingBackend for Canvas<'_> {
     fn get_size(&self) -> (u32, u32) {
         match self {
             Canvas::Svg(backend) => backend.get_size(),
+            #[cfg(feature = "png")]
             Canvas::Pixels(backend) => backend.get_size(),
         }
     }
@@ -106,8 +110,10 @@ impl DrawingBackend for Canvas<'_> {
         either!(self, backend => backend.draw_text(text, style, at))
     }
 
+    /// The size of a text in pixels, near enough for labels: an SVG is shown with a font that is not known here.
     fn estimate_text_size<S: BackendTextStyle>(&self, text: &str, style: &S) -> Drawn<(u32, u32)> {
-        either!(self, backend => backend.estimate_text_size(text, style))
+        let em = style.size();
+        Ok(((0.5 * em * text.chars().count() as f64) as u32, em as u32))
     }
 }
 
@@ -115,6 +121,7 @@ impl DrawingBackend for Canvas<'_> {
 ///
 /// # Errors
 /// When the font cannot be parsed, which a test excludes.
+#[cfg(feature = "png")]
 pub(super) fn prepare_font() -> Result<(), String> {
     static FONT: &[u8] = include_bytes!("../../fonts/DejaVuSans-subset.ttf");
     plotters::style::register_font("sans-serif", FontStyle::Normal, FONT)
@@ -125,6 +132,7 @@ pub(super) fn prepare_font() -> Result<(), String> {
 ///
 /// # Errors
 /// When the encoder fails.
+#[cfg(feature = "png")]
 pub(super) fn png(pixels: &[u8], (width, height): (u32, u32)) -> Result<Vec<u8>, String> {
     let mut file = Vec::new();
     let mut encoder = png::Encoder::new(&mut file, width, height);

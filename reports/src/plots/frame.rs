@@ -6,7 +6,9 @@ use plotters::coord::Shift;
 use plotters::coord::ranged1d::{AsRangedCoord, ValueFormatter};
 use plotters::prelude::*;
 
-use super::canvas::{Canvas, Form, png, prepare_font};
+use super::canvas::{Canvas, Form};
+#[cfg(feature = "png")]
+use super::canvas::{png, prepare_font};
 use super::compact::compact;
 use crate::faults::Fault;
 use crate::palette::{self, Ink};
@@ -124,8 +126,6 @@ where
     Y: AsRangedCoord<Value = f64>,
     Y::CoordDescType: ValueFormatter<f64>,
 {
-    // A plot that cannot be drawn is a bug that costs only its own file: the render loop catches the panic.
-    prepare_font().unwrap_or_else(|why| panic!("{why}"));
     match form {
         Form::Svg => {
             let mut svg = String::new();
@@ -134,7 +134,10 @@ where
                 Err(why) => not_drawn(labels.title, &why).into_bytes(),
             }
         }
+        // A plot that cannot be drawn is a bug that costs only its own file: the render loop catches the panic.
+        #[cfg(feature = "png")]
         Form::Png => {
+            prepare_font().unwrap_or_else(|why| panic!("{why}"));
             let mut pixels = vec![0; 3 * SIZE.0 as usize * SIZE.1 as usize];
             let canvas = Canvas::Pixels(BitMapBackend::with_buffer(&mut pixels, SIZE));
             let drawn = draw(canvas, run, labels, y, data).and_then(|()| png(&pixels, SIZE));

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::value::{MapAccessDeserializer, SeqAccessDeserializer};
 use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 /// A system without code.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Description {
     /// The name in reports; by default the file's name without its extension.
@@ -55,7 +55,8 @@ impl Description {
 pub(super) type Operations = BTreeMap<String, Operation>;
 
 /// How to start a node and query its status.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Node {
     /// The program and its arguments, not interpreted by a shell.
@@ -126,7 +127,8 @@ fn comma() -> String {
 }
 
 /// How a proxy gets onto every link.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Links {
     /// Each node gets its own address for every peer.
@@ -139,7 +141,8 @@ pub(super) enum Links {
 }
 
 /// How to find out whether a node is ready: by one of `http`, `tcp`, `log` and `command`.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Probe {
     /// The path of an HTTP GET that succeeds.
@@ -159,7 +162,8 @@ pub(super) struct Probe {
 }
 
 /// How to find out whether a node believes itself the leader: by one of `http`, `log` and `command`.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Leader {
     /// The path of an HTTP GET with a response in JSON.
@@ -185,7 +189,8 @@ pub(super) struct Leader {
 }
 
 /// How to find out the version: by one of `http` and `command`.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Version {
     /// The path of an HTTP GET with a response in JSON.
@@ -201,7 +206,8 @@ pub(super) struct Version {
 }
 
 /// How clients talk to nodes.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Client {
     /// The wire protocol.
@@ -224,7 +230,8 @@ pub(super) struct Client {
 }
 
 /// How many client programs run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Programs {
     /// Each client has its own, which gets one request at a time.
@@ -235,7 +242,8 @@ pub(super) enum Programs {
 }
 
 /// A wire protocol.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Wire {
     /// An HTTP/1.1 request and response for each operation.
@@ -290,7 +298,8 @@ impl Wire {
 }
 
 /// The kind of a response.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum Kind {
     /// A text.
@@ -319,7 +328,8 @@ impl Kind {
 
 /// The request of an operation, and the meaning of its responses. A response that no rule matches is an
 /// unknown outcome.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Operation {
     /// `http`: the method and the path, such as `GET /kv/{key}`. `lines`: the line without its end. `resp`: the
@@ -345,14 +355,15 @@ pub(super) struct Operation {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Rules(pub(super) Vec<Rule>);
 
-impl JsonSchema for Rules {
+#[cfg(test)]
+impl schemars::JsonSchema for Rules {
     fn schema_name() -> std::borrow::Cow<'static, str> {
         "Rules".into()
     }
 
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
         let rule = generator.subschema_for::<Rule>();
-        json_schema!({ "anyOf": [rule, { "type": "array", "items": rule }] })
+        schemars::json_schema!({ "anyOf": [rule, { "type": "array", "items": rule }] })
     }
 }
 
@@ -382,7 +393,8 @@ impl<'de> Deserialize<'de> for Rules {
 }
 
 /// A response, and the position of its value.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", expecting = "a rule such as { status = 200 }")]
 pub(super) struct Rule {
     /// The status of the response.

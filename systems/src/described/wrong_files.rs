@@ -3,6 +3,8 @@
 
 use std::path::Path;
 
+use tribunal_records::places::at_line;
+
 use super::Described;
 
 const GOOD: &str = r#"about = "a key-value store"
@@ -192,7 +194,11 @@ const POSTGRES_CHANGES: &[(&str, &str)] = &[
 
 #[test]
 fn every_wrong_file_has_an_error_with_its_line() {
-    let parse = |text: &str| Described::parse(text, Path::new("kv.toml")).map(drop);
+    let file = Path::new("kv.toml");
+    let parse = |text: &str| {
+        let parsed = Described::parse(text, file).map(drop);
+        parsed.map_err(|wrong| at_line(file, wrong.line, wrong.why))
+    };
     let all = CHANGES.iter().map(|change| (GOOD, change));
     let all = all.chain(EXEC_CHANGES.iter().map(|change| (EXEC, change)));
     #[cfg(feature = "postgres")]
