@@ -177,7 +177,7 @@ const RUN: &[(&str, &str)] = &[
 const OTHER: &[(&str, &str)] = &[
     ("chek", "there is no command `chek`: did you mean `check`?"),
     ("rnu", "there is no command `rnu`: did you mean `run`?"),
-    ("frobnicate", "there is no command `frobnicate`: see `tribunal --help`"),
+    ("xyzzy", "there is no command `xyzzy`: see `tribunal --help`"),
     ("node rafft", "there is no command `rafft`: did you mean `raft`?"),
     ("run", "expected a workload, such as `tribunal run register` (tribunal list workloads)"),
     ("run regisster", "there is no workload `regisster`: did you mean `register`?"),
