@@ -55,7 +55,13 @@ fn a_violation_is_a_file_that_repeats_byte_for_byte() {
     // The replay competes for the processors.
     let (elsewhere, stop) = (Store::new(), AtomicBool::new(false));
     let replayed = thread::scope(|scope| {
-        (0..3).for_each(|_| drop(scope.spawn(|| while !stop.load(Ordering::Relaxed) {})));
+        (0..3).for_each(|_| {
+            drop(scope.spawn(|| {
+                while !stop.load(Ordering::Relaxed) {
+                    std::hint::spin_loop()
+                }
+            }))
+        });
         let ended = with(parts, &["replay", &file, "--store", &elsewhere.path().display().to_string()]);
         stop.store(true, Ordering::Relaxed);
         ended

@@ -95,7 +95,7 @@ fn run() -> Result<Option<Tape>, String> {
     let seed = job.seed;
     let shifts = thread::Builder::new().name("shifts".into()).spawn(move || shift(seed));
     shifts.map_err(|why| why.to_string())?;
-    let how = start(&job).and_then(|child| wait_for(child)).unwrap_or_else(|why| why.to_string());
+    let how = start(&job).and_then(wait_for).unwrap_or_else(|why| why.to_string());
     let kept = keep(&tape, &job.results, Path::new(""));
     let end = kept.map_or_else(|why| format!("its results cannot be kept: {why}"), |()| how);
     tape.append(&Entry::End(end)).map_err(|why| why.to_string())?;

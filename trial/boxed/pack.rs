@@ -51,9 +51,17 @@ pub(super) fn pack(
         image.add(&path).with_context(|| format!("--box: cannot pack {}", path.display()))?;
     }
     if spec.net != Net::Proxy {
-        let ip = ["/sbin/ip", "/usr/sbin/ip", "/bin/ip", "/usr/bin/ip"].map(Path::new);
-        let ip = ip.into_iter().find(|path| path.exists()).context("--box: `ip` is not installed")?;
-        image.add(ip)?;
+        for (program, package) in [("ip", "iproute2"), ("nft", "nftables")] {
+            let places =
+                ["/usr/sbin", "/usr/bin", "/sbin", "/bin"].map(|place| Path::new(place).join(program));
+            let found = places.iter().find(|path| path.exists());
+            image.add(found.with_context(|| {
+                format!(
+                    "--box: `{program}` is not installed (Debian: {package}), and --net {} needs it",
+                    spec.net
+                )
+            })?)?;
+        }
     }
     for (path, text) in ACCOUNTS {
         image.write(Path::new(path), text.into(), 0o644);
