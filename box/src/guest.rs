@@ -180,9 +180,9 @@ fn add_entropy(seed: u64) -> io::Result<()> {
 /// Runs whenever nothing else does, so that the processor never halts.
 ///
 /// QEMU's main loop moves the clock of a halted machine forward. It does so on another thread, which may see the
-/// processor halted before the last instructions are counted: then these count twice. A machine that never halts has no
-/// such moment. The instructions of this loop cost the host almost nothing: QEMU counts them, and translates them to
-/// nothing.
+/// processor halted before the last instructions are counted: then these count twice. A machine that never halts
+/// has no such moment. The instructions of this loop cost the host almost nothing: QEMU counts them, and translates
+/// them to nothing.
 fn never_idle() {
     let parameter = libc::sched_param { sched_priority: 0 };
     // SAFETY: the structure is valid.

@@ -14,11 +14,15 @@
 //! and follows the virtual clock, the processor has no RDRAND, and there is no disk and no network card. Results
 //! leave through a memory that both sides map: the guest only writes it, and is never told when it is read.
 //!
+//! Two ways by which the host's time would get in through QEMU itself are closed: the guest never halts
+//! ([`guest`]), and QEMU sees a count instead of the host's clock (src/preload/clock.rs).
+//!
 //! The one exception is an interrupt of the user: the guest polls a word of that memory, which stays zero in every
 //! run that is to be repeated.
 //!
 //! CAVEATS. There is one processor: every order of context switches is possible, but weak memory orders are not.
-//! Identity needs the same QEMU, kernel, image and command line ([`BoxIdentity`](tribunal_records::boxed::BoxIdentity)).
+//! Two boots do the same only with the same QEMU, kernel, image and command line
+//! ([`BoxIdentity`](tribunal_records::boxed::BoxIdentity)).
 
 mod elf;
 pub mod guest;
