@@ -14,7 +14,7 @@ pub(crate) mod replay;
 pub(crate) mod setup;
 pub(crate) mod shrink;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 use tribunal::boxed::schedule::Faults;
-use tribunal::boxed::search::{Booted, Search};
+use tribunal::boxed::search::{Booted, Candidate, Search};
 use tribunal::{Observer, Registry, Run, RunDir, Stop, TrialError, TrialSpec};
 use tribunal_records::quantity::parse_duration;
 use tribunal_reports::judgement::{Judgement, RunOutcome};
@@ -60,8 +60,6 @@ pub(crate) struct Recorded {
     pub(crate) judgement: Judgement,
     /// Whether the run was in a box.
     pub(crate) is_boxed: bool,
-    /// Name of the run directory.
-    name: String,
 }
 
 impl SearchArgs {
@@ -97,9 +95,7 @@ impl SearchArgs {
             }
         });
         let faults = last_moment(&judgement).map_or(faults.clone(), |last| faults.until(last));
-        let name = self.run.canonicalize().unwrap_or_else(|_| self.run.clone());
-        let name = name.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        Ok(Recorded { spec, faults, judgement, is_boxed, name })
+        Ok(Recorded { spec, faults, judgement, is_boxed })
     }
 
     /// A search that prints every boot.
@@ -120,14 +116,30 @@ impl SearchArgs {
         }
     }
 
-    /// Keeps a schedule below the store, for the commands that name it.
-    pub(crate) fn keep_schedule(&self, name: &str, faults: &Faults) -> Result<PathBuf> {
-        let directory = self.store.join("schedules");
-        let file = directory.join(format!("{name}.jsonl"));
-        let write =
-            || std::fs::create_dir_all(&directory).and_then(|()| std::fs::write(&file, faults.to_text()));
-        write().with_context(|| format!("cannot write {}", file.display()))?;
-        Ok(file)
+    /// Runs what a search has found, in the store, with its reports. Its schedule is kept there for the commands
+    /// that name it.
+    pub(crate) fn run(&self, found: &Candidate, stop: &Stop) -> Result<RunDir, TrialError> {
+        let spec = found.spec.clone().with(|spec| spec.store.clone_from(&self.store));
+        let kept = found.faults.as_ref().map(|faults| self.keep(faults)).transpose();
+        let spec = match kept.map_err(|error| TrialError::Harness(format!("{error:#}")))? {
+            Some(Some(schedule)) => spec.replaying(schedule),
+            Some(None) => spec.without_faults(),
+            None => spec,
+        };
+        let observer: Arc<dyn Observer> = Arc::new(());
+        spec.run(&Registry::built_in(), &observer, stop)
+    }
+
+    /// Keeps a schedule; `None` if there are no faults.
+    fn keep(&self, faults: &Faults) -> Result<Option<PathBuf>> {
+        if faults.is_empty() {
+            return Ok(None);
+        }
+        let (directory, text) = (self.store.join("schedules"), faults.to_text());
+        let file = directory.join(format!("{}.jsonl", &tribunal::boxes::hash(text.as_bytes())[..12]));
+        let written = std::fs::create_dir_all(&directory).and_then(|()| std::fs::write(&file, text));
+        written.with_context(|| format!("cannot write {}", file.display()))?;
+        Ok(Some(file))
     }
 }
 
@@ -139,18 +151,6 @@ fn last_moment(judgement: &Judgement) -> Option<u64> {
     let of_ops = judgement.ops.iter().map(|numbered| numbered.op.completed.unwrap_or(numbered.op.call));
     let of_finding = judgement.decisive_finding().map(|finding| finding.t);
     of_ops.chain(of_finding).max()
-}
-
-impl Recorded {
-    /// The trial with these faults instead of drawn ones; without any, it has none.
-    pub(crate) fn with_faults(&self, schedule: Option<&Path>, spec: &TrialSpec) -> TrialSpec {
-        match schedule {
-            Some(schedule) => spec.clone().replaying(schedule),
-            None => spec.clone().with(|spec| {
-                (spec.schedule, spec.grudge, spec.nemesis) = (None, None, "none".into());
-            }),
-        }
-    }
 }
 
 /// Whether a run shows a violation.
@@ -171,12 +171,6 @@ pub(crate) fn tell(booted: &Booted<'_>) {
     exit::eprint_line(&format!("{mark} boot {number}, box seed {seed}: {found}, {ops} operations"));
 }
 
-/// Runs a trial in a box, in the store, and prints its report.
-pub(crate) fn run_here(spec: &TrialSpec, store: &Path, stop: &Stop) -> Result<RunDir, TrialError> {
-    let observer: Arc<dyn Observer> = Arc::new(());
-    spec.clone().with(|spec| spec.store = store.into()).run(&Registry::built_in(), &observer, stop)
-}
-
 /// The report of a run, as `tribunal run` prints it.
 pub(crate) fn print_report(run: &RunDir) {
     exit::print_outcome(&text::render_within(run, width(&std::io::stdout())), run.judgement.outcome);
@@ -189,10 +183,7 @@ pub(crate) fn interruptible() -> Result<Stop> {
     Ok(stop)
 }
 
-/// An error of a search.
-pub(crate) fn failed(error: TrialError) -> ExitCode {
-    match error {
-        TrialError::Spec(why) => exit::usage(anyhow!(why)),
-        error => exit::harness(anyhow!(error.to_string())),
-    }
+/// How a search ends: with its own exit code, or with an error of the arguments.
+pub(crate) fn ended(searched: Result<ExitCode>) -> ExitCode {
+    searched.unwrap_or_else(exit::usage)
 }

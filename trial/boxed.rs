@@ -54,6 +54,8 @@ pub use guest::serve_guest;
 
 /// Where the trial lies in the image.
 const TRIAL: &str = "/box/trial.json";
+/// Where its schedule lies, if it has one: always there, so that the host's path changes nothing in the guest.
+const SCHEDULE: &str = "/box/schedule";
 /// The guest's own store.
 const STORE: &str = "/box/store";
 

@@ -198,6 +198,12 @@ impl TrialSpec {
         self
     }
 
+    /// The same trial without faults.
+    pub fn without_faults(mut self) -> Self {
+        (self.nemesis, self.schedule, self.grudge) = ("none".into(), None, None);
+        self
+    }
+
     /// Checks that every value is within its range. Names are looked up when the trial is run.
     ///
     /// # Errors

@@ -201,9 +201,11 @@ fn next(run: &RunDir) -> Option<(&'static str, String, &'static str)> {
     let spec = info.spec.clone()?;
     let stats = &run.judgement.stats;
     if 2 * stats.tally.ok < stats.tally.all() {
-        let quiet =
-            spec.with(|spec| (spec.nemesis, spec.schedule, spec.grudge) = ("none".into(), None, None));
-        return Some(("next", command(quiet.words()), "does the system answer without faults?"));
+        return Some((
+            "next",
+            command(spec.without_faults().words()),
+            "does the system answer without faults?",
+        ));
     }
     if run.judgement.interrupted || run.judgement.coverage.why.is_empty() {
         return None;

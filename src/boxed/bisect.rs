@@ -3,11 +3,13 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Result, anyhow, ensure};
+use anyhow::{Result, ensure};
 use tribunal::boxed::search::{Candidate, Search};
 use tribunal::{Registry, TrialError};
+use tribunal_reports::wording::counted;
 
-use super::{Recorded, SearchArgs, failed, interruptible, shows, tell};
+use super::{Recorded, SearchArgs, ended, interruptible, shows, tell};
+use crate::doctor::not_started;
 use crate::exit;
 
 /// `tribunal bisect`
@@ -25,12 +27,16 @@ pub(crate) struct Args {
     boots: u32,
 }
 
-/// Exits with 1 if there is a first binary that shows it, and with 2 if the last one does not.
+/// Exits with 1 if there is a first binary that shows it, and with 2 if the last one does not or boots are missing.
 pub(crate) fn run(args: &Args) -> ExitCode {
-    match bisect(args) {
-        Ok(code) => code,
-        Err(error) => exit::usage(error),
-    }
+    ended(bisect(args))
+}
+
+/// Why a binary has no answer.
+enum NoAnswer {
+    Failed(TrialError),
+    /// Some boots were not made or not judged.
+    Unclear(String),
 }
 
 fn bisect(args: &Args) -> Result<ExitCode> {
@@ -40,56 +46,44 @@ fn bisect(args: &Args) -> Result<ExitCode> {
     let last = args.binaries.len() - 1;
     let (recorded, stop, registry) = (args.search.recorded()?, interruptible()?, Registry::built_in());
     let search = args.search.search(&registry, &stop, &tell);
-    let asked = |nth: usize| -> Result<bool, TrialError> {
+    let asked = |nth: usize| {
         let binary = &args.binaries[nth];
         exit::eprint_line(&binary.display().to_string());
-        let found = shows_it(args, &recorded, &search, binary)?;
-        if stop.count() > 0 {
-            return Err(TrialError::Harness("interrupted".into()));
-        }
-        Ok(found)
+        shows_it(args, &recorded, &search, binary)
     };
-    Ok(match first_that_shows(last, asked) {
+    let boots = counted(args.boots as usize, "boot");
+    let shown = |nth: usize| args.binaries[nth].display();
+    let (text, code) = match first_that_shows(last, asked) {
+        Ok(Some(0)) => (format!("the first that shows it: {}; it is the oldest", shown(0)), 1),
         Ok(Some(nth)) => {
-            let shown = args.binaries[nth].display();
-            let before = match nth.checked_sub(1) {
-                Some(before) => {
-                    format!("; {} does not, in {} boots", args.binaries[before].display(), args.boots)
-                }
-                None => "; it is the oldest".into(),
-            };
-            exit::print_text(&format!("the first that shows it: {shown}{before}\n"));
-            ExitCode::from(1)
+            (format!("the first that shows it: {}; {} does not, in {boots}", shown(nth), shown(nth - 1)), 1)
         }
-        Ok(None) => {
-            let shown = args.binaries[last].display();
-            exit::print_text(&format!("{shown} does not show it, in {} boots\n", args.boots));
-            ExitCode::from(2)
-        }
-        Err(error) => failed(error),
-    })
+        Ok(None) => (format!("{} does not show it, in {boots}", shown(last)), 2),
+        Err(NoAnswer::Failed(error)) => return Ok(not_started(error)),
+        Err(NoAnswer::Unclear(_)) if stop.count() > 0 => return Ok(ExitCode::from(exit::INTERRUPTED)),
+        Err(NoAnswer::Unclear(why)) => (why, 2),
+    };
+    exit::print_text(&(text + "\n"));
+    Ok(ExitCode::from(code))
 }
 
-fn shows_it(
-    args: &Args,
-    recorded: &Recorded,
-    search: &Search<'_>,
-    binary: &Path,
-) -> Result<bool, TrialError> {
-    let spec = match (&recorded.spec.schedule, recorded.faults.is_empty()) {
-        // A run in a box repeats as it is.
-        (_, true) | (Some(_), _) => recorded.spec.clone(),
-        (None, false) => {
-            let kept = args.search.keep_schedule(&recorded.name, &recorded.faults);
-            let file = kept.map_err(|error| TrialError::Harness(anyhow!(error).to_string()))?;
-            recorded.with_faults(Some(&file), &recorded.spec)
-        }
-    };
+fn shows_it(args: &Args, recorded: &Recorded, search: &Search<'_>, binary: &Path) -> Result<bool, NoAnswer> {
     let candidates = (0..args.boots).map(|nth| Candidate {
-        spec: spec.clone().with(|spec| spec.box_seed += u64::from(nth)),
+        spec: recorded.spec.clone().with(|spec| spec.box_seed += u64::from(nth)),
+        // A run in a box repeats as it is.
+        faults: (!recorded.is_boxed).then(|| recorded.faults.clone()),
         instead: Some(binary.to_owned()),
     });
-    Ok(search.find(candidates, shows)?.found.is_some())
+    let outcome = search.find(candidates, shows).map_err(NoAnswer::Failed)?;
+    match outcome.found {
+        Some(_) => Ok(true),
+        None if outcome.is_clean() => Ok(false),
+        None => {
+            let (boots, judged) = (counted(args.boots as usize, "boot"), outcome.judged);
+            let binary = binary.display();
+            Err(NoAnswer::Unclear(format!("no answer for {binary}: of {boots}, only {judged} were judged")))
+        }
+    }
 }
 
 /// The first of 0 to `last` that shows it, if whatever comes after one that shows it does so, too. `None`: not even the

@@ -7,13 +7,15 @@
 
 use std::process::ExitCode;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, anyhow, ensure};
 use chacha20::ChaCha8Rng;
 use rand::{RngExt as _, SeedableRng};
+use tribunal::Registry;
 use tribunal::boxed::search::Candidate;
-use tribunal::{Registry, TrialError, TrialSpec};
+use tribunal_reports::wording::counted;
 
-use super::{Recorded, SearchArgs, failed, interruptible, print_report, run_here, shows, tell};
+use super::{Recorded, SearchArgs, ended, interruptible, print_report, shows, tell};
+use crate::doctor::not_started;
 use crate::exit;
 
 /// `tribunal convict`
@@ -32,56 +34,51 @@ const MOVED_MS: i64 = 300;
 
 /// Exits with 1 if a box shows the violation, and with 2 if none did.
 pub(crate) fn run(args: &Args) -> ExitCode {
-    match convict(args) {
-        Ok(code) => code,
-        Err(error) => exit::usage(error),
-    }
+    ended(convict(args))
 }
 
 fn convict(args: &Args) -> Result<ExitCode> {
     let (recorded, stop, registry) = (args.search.recorded()?, interruptible()?, Registry::built_in());
     ensure!(!recorded.is_boxed, "{}: this run was in a box: it repeats already", args.search.run.display());
-    let specs = (0..args.boots).map(|nth| candidate(args, &recorded, nth)).collect::<Result<Vec<_>>>()?;
     exit::eprint_line(&format!("looking for: {}", recorded.judgement.sentence));
     let search = args.search.search(&registry, &stop, &tell);
-    let outcome = search.find(specs.into_iter().map(Candidate::from), shows);
-    let convicted = match outcome {
+    let outcome = match search.find((0..args.boots).map(|nth| candidate(&recorded, nth)), shows) {
         Ok(outcome) => outcome,
-        Err(error) => return Ok(failed(error)),
+        Err(error) => return Ok(not_started(error)),
     };
-    let Some(found) = &convicted.found else {
-        exit::print_text(&format!("not convicted: {} boots did not show it\n", convicted.boots));
+    let Some((found, sentence)) = &outcome.found else {
+        exit::print_text(&format!("not convicted: {} did not show it\n", counted(outcome.boots, "boot")));
         return Ok(ExitCode::from(if stop.count() > 0 { exit::INTERRUPTED } else { 2 }));
     };
-    match run_here(&found.spec, &args.search.store, &stop) {
-        Ok(run) if shows(&run) => {
-            print_report(&run);
-            let boots = convicted.boots;
-            exit::print_text(&format!(
-                "convicted after {boots} boots: this box shows it every time\n  replay   tribunal replay {}/failure.tribunal\n",
-                run.name
-            ));
-            Ok(ExitCode::from(1))
-        }
-        Ok(run) => {
-            let error = format!("the box did not repeat: {}", run.judgement.sentence);
-            Ok(failed(TrialError::Harness(error)))
-        }
-        Err(error) => Ok(failed(error)),
+    let run = match args.search.run(found, &stop) {
+        Ok(run) => run,
+        Err(error) => return Ok(not_started(error)),
+    };
+    if run.judgement.sentence != *sentence {
+        let why = anyhow!("the box did not repeat: first {sentence}, then {}", run.judgement.sentence);
+        return Ok(exit::harness(why));
     }
+    print_report(&run);
+    if run.judgement.class() != recorded.judgement.class() {
+        exit::print_text(&format!("recorded was: {}\n", recorded.judgement.sentence));
+    }
+    exit::print_text(&format!(
+        "convicted after {}: booted again, this box shows the same\n  replay   tribunal replay {}/failure.tribunal\n",
+        counted(outcome.boots, "boot"),
+        run.name
+    ));
+    Ok(ExitCode::from(1))
 }
 
 /// The trial of one boot.
-fn candidate(args: &Args, recorded: &Recorded, nth: u32) -> Result<TrialSpec> {
+fn candidate(recorded: &Recorded, nth: u32) -> Candidate {
     let spec = recorded.spec.clone().with(|spec| spec.box_seed += u64::from(nth));
     if recorded.faults.is_empty() || nth % 4 == 3 {
-        return Ok(spec);
+        return spec.into();
     }
     let by_ms = match nth {
         0 => 0,
         nth => ChaCha8Rng::seed_from_u64(u64::from(nth)).random_range(-MOVED_MS..=MOVED_MS),
     };
-    let name = format!("{}-{by_ms}ms", recorded.name);
-    let file = args.search.keep_schedule(&name, &recorded.faults.moved(by_ms))?;
-    Ok(recorded.with_faults(Some(&file), &spec))
+    Candidate { faults: Some(recorded.faults.moved(by_ms)), ..spec.into() }
 }

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use tribunal::boxed::{Replayed, replay};
 use tribunal::{Observer, Registry};
 
-use super::{failed, interruptible, print_report};
+use super::{interruptible, print_report};
 use crate::cli::ShowArgs;
+use crate::doctor::not_started;
 use crate::exit;
 use crate::live::Live;
 
@@ -36,7 +37,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     live.end();
     match replayed {
         Ok(replayed) => told(&replayed),
-        Err(error) => failed(error),
+        Err(error) => not_started(error),
     }
 }
 

@@ -5,16 +5,19 @@
 //! candidate shows the violation any more; its last round is the proof: each fault left out once, and no violation in
 //! any boot.
 
+use std::path::Path;
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use serde::Serialize;
 use tribunal::boxed::schedule::Faults;
 use tribunal::boxed::search::{Candidate, Search};
 use tribunal::{Concurrency, Registry, TrialError, TrialSpec};
+use tribunal_reports::wording::counted;
 
-use super::{Recorded, SearchArgs, failed, interruptible, print_report, run_here, shows, tell};
+use super::{Recorded, SearchArgs, ended, interruptible, print_report, shows, tell};
+use crate::doctor::not_started;
 use crate::exit;
 
 /// `tribunal shrink`
@@ -38,20 +41,21 @@ struct State {
 /// One line of the proof.
 #[derive(Serialize)]
 struct Proof {
-    /// What was left out.
+    /// The fault that was left out.
     without: String,
     /// The number of boots.
     boots: usize,
-    /// The number of boots that still showed a violation.
-    shown: usize,
+    /// The number of those that were judged.
+    judged: usize,
+    /// Whether one of them still showed a violation.
+    shown: bool,
+    /// Whether the fault is needed: all boots were judged, and none showed a violation.
+    needed: bool,
 }
 
 /// Exits with 1 when the smallest trial is found, and with 2 if the recorded schedule does not show the violation.
 pub(crate) fn run(args: &Args) -> ExitCode {
-    match shrink(args) {
-        Ok(code) => code,
-        Err(error) => exit::usage(error),
-    }
+    ended(shrink(args))
 }
 
 fn shrink(args: &Args) -> Result<ExitCode> {
@@ -63,135 +67,138 @@ fn shrink(args: &Args) -> Result<ExitCode> {
     );
     exit::eprint_line(&format!("shrinking: {}", recorded.judgement.sentence));
     let search = args.search.search(&registry, &stop, &tell);
-    let until = search.deadline;
-    let shrinker = Shrinker { args, recorded: &recorded, search };
+    let shrinker = Shrinker { boots: args.boots, search };
     let start = State { spec: recorded.spec.clone(), faults: recorded.faults.clone() };
-    let smallest = match shrinker.smallest(start) {
-        Ok(Some(smallest)) => smallest,
+    let (smallest, is_smallest) = match shrinker.smallest(start) {
+        Ok(Some(found)) => found,
         Ok(None) => {
-            let boots = args.boots;
-            exit::print_text(&format!(
-                "the recorded faults alone do not show it, in {boots} boots: try --boots\n"
-            ));
+            let boots = counted(args.boots as usize, "boot");
+            exit::print_text(&format!("the recorded faults alone do not show it, in {boots}: try --boots\n"));
             return Ok(ExitCode::from(2));
         }
-        Err(error) => return Ok(failed(error)),
+        Err(error) => return Ok(not_started(error)),
     };
-    let is_smallest = until.is_none_or(|until| Instant::now() < until);
     // The proof is short, and makes the result worth something even if time was up before the end.
     let shrinker = Shrinker { search: Search { deadline: None, ..shrinker.search }, ..shrinker };
     let proof = match shrinker.proof(&smallest) {
         Ok(_) if stop.count() > 0 => return Ok(ExitCode::from(exit::INTERRUPTED)),
         Ok(proof) => proof,
-        Err(error) => return Ok(failed(error)),
+        Err(error) => return Ok(not_started(error)),
     };
-    let run = match run_here(&shrinker.candidate(&smallest)?.spec, &args.search.store, &stop) {
-        Ok(run) => run,
-        Err(error) => return Ok(failed(error)),
+    let run = match args.search.run(&smallest.candidate(), &stop) {
+        Ok(run) if shows(&run) => run,
+        Ok(run) => return Ok(exit::harness(anyhow!("the box did not repeat: {}", run.judgement.sentence))),
+        Err(error) => return Ok(not_started(error)),
     };
     print_report(&run);
     let text = serde_json::to_string_pretty(&proof).expect("it is plain data");
-    let file = std::path::Path::new(&run.name).join("proof.json");
+    let file = Path::new(&run.name).join("proof.json");
     std::fs::write(&file, text).with_context(|| file.display().to_string())?;
     exit::print_text(&told(&recorded, &smallest, &proof));
     if !is_smallest {
-        exit::print_text("time was up before every smaller trial was tried: --within gives more\n");
+        exit::print_text("not every smaller trial was tried: --within gives more time\n");
     }
-    Ok(ExitCode::from(u8::from(shows(&run))))
+    Ok(ExitCode::from(1))
 }
 
 /// The result in words: what was left of the trial, and why nothing more can go.
 fn told(recorded: &Recorded, smallest: &State, proof: &[Proof]) -> String {
     let (before, after) = (&recorded.spec, &smallest.spec);
-    let (clients, keys) = (|spec: &TrialSpec| spec.concurrency.workers(spec.nodes.into()), "keys");
+    let clients = |spec: &TrialSpec| spec.concurrency.workers(spec.nodes.into());
     let mut text = format!(
-        "\nsmallest: {} faults of {}, {} nodes of {}, {} clients of {}, {} {keys} of {}, {} of {}\n",
-        smallest.faults.len(),
+        "\nsmallest: {} of {}, {} of {}, {} of {}, {} of {}, {} of {}\n",
+        counted(smallest.faults.len(), "fault"),
         recorded.faults.len(),
-        after.nodes,
+        counted(after.nodes.into(), "node"),
         before.nodes,
-        clients(after),
+        counted(clients(after), "client"),
         clients(before),
-        after.keys,
+        counted(after.keys, "key"),
         before.keys,
         humantime::format_duration(after.time_limit),
         humantime::format_duration(before.time_limit),
     );
-    for Proof { without, boots, shown } in proof {
-        let verdict = if *shown == 0 { "needed" } else { "not needed" };
-        text += &format!("  {verdict}: without {without}, {shown} of {boots} boots show it\n");
+    for Proof { without, boots, judged, shown, needed } in proof {
+        let boots = counted(*boots, "boot");
+        text += &match (needed, shown) {
+            (true, _) => format!("  needed: without {without}, none of {boots} shows it\n"),
+            (false, true) => format!("  not needed: without {without}, one of {boots} still shows it\n"),
+            (false, false) => format!("  unclear: without {without}, only {judged} of {boots} were judged\n"),
+        };
     }
     text
 }
 
+impl State {
+    fn candidate(&self) -> Candidate {
+        Candidate { faults: Some(self.faults.clone()), ..self.spec.clone().into() }
+    }
+}
+
 struct Shrinker<'a> {
-    args: &'a Args,
-    recorded: &'a Recorded,
+    /// Number of boots of each candidate.
+    boots: u32,
     search: Search<'a>,
 }
 
 impl Shrinker<'_> {
-    /// The smallest state that shows it, and with which box seed; `None` if not even the recorded faults do.
-    fn smallest(&self, start: State) -> Result<Option<State>, TrialError> {
-        let Some(mut now) = self.shown(start)? else { return Ok(None) };
-        while let Some(smaller) = self.smaller(&now)? {
-            now = smaller;
-            let (faults, nodes) = (now.faults.len(), now.spec.nodes);
-            exit::eprint_line(&format!("now {faults} faults, {nodes} nodes"));
-        }
-        Ok(Some(now))
-    }
-
-    /// The first smaller state that shows it.
-    fn smaller(&self, now: &State) -> Result<Option<State>, TrialError> {
-        for state in candidates(now) {
-            if let Some(found) = self.shown(state)? {
-                return Ok(Some(found));
+    /// The smallest state that shows it, and whether every smaller one was tried; `None` if not even the recorded
+    /// faults show it.
+    fn smallest(&self, start: State) -> Result<Option<(State, bool)>, TrialError> {
+        let (Some(mut now), mut is_complete) = self.shown(start)? else { return Ok(None) };
+        'smaller: loop {
+            for state in candidates(&now) {
+                let (found, was_tried) = self.shown(state)?;
+                is_complete = was_tried;
+                if let Some(smaller) = found {
+                    now = smaller;
+                    let (faults, nodes) = (counted(now.faults.len(), "fault"), now.spec.nodes);
+                    exit::eprint_line(&format!("now {faults}, {}", counted(nodes.into(), "node")));
+                    continue 'smaller;
+                }
+                if !is_complete {
+                    break 'smaller;
+                }
             }
+            break;
         }
-        Ok(None)
+        Ok(Some((now, is_complete)))
     }
 
-    /// The state with the first box seed that shows it.
-    fn shown(&self, state: State) -> Result<Option<State>, TrialError> {
-        let found = self.search.find(self.boots(&state)?.into_iter(), shows)?.found;
-        Ok(found.map(|found| State {
+    /// The state with the first box seed that shows it; and whether all were tried.
+    fn shown(&self, state: State) -> Result<(Option<State>, bool), TrialError> {
+        let outcome = self.search.find(self.candidates(&state), shows)?;
+        let found = outcome.found.map(|(found, _)| State {
             spec: state.spec.with(|spec| spec.box_seed = found.spec.box_seed),
             faults: state.faults,
-        }))
+        });
+        Ok((found, outcome.is_complete))
     }
 
     /// Each fault of the smallest state left out, once.
     fn proof(&self, smallest: &State) -> Result<Vec<Proof>, TrialError> {
-        let labels = smallest.faults.labels();
-        let each = labels.into_iter().enumerate().map(|(position, without)| {
+        let each = smallest.faults.labels().into_iter().enumerate().map(|(position, without)| {
             let state = State { faults: smallest.faults.without(&[position]), ..smallest.clone() };
-            let candidates = self.boots(&state)?;
-            let outcome = self.search.find(candidates.into_iter(), shows)?;
-            Ok(Proof { without, boots: outcome.boots, shown: usize::from(outcome.found.is_some()) })
+            let outcome = self.search.find(self.candidates(&state), shows)?;
+            Ok(Proof {
+                without,
+                boots: outcome.boots,
+                judged: outcome.judged,
+                needed: outcome.is_clean(),
+                shown: outcome.found.is_some(),
+            })
         });
         each.collect()
     }
 
-    fn boots(&self, state: &State) -> Result<Vec<Candidate>, TrialError> {
-        let candidate = self.candidate(state).map_err(|error| TrialError::Harness(format!("{error:#}")))?;
-        let seeds = (0..self.args.boots).map(|nth| state.spec.box_seed.wrapping_add(nth.into()));
-        Ok(seeds
-            .map(|seed| Candidate {
-                spec: candidate.spec.clone().with(|spec| spec.box_seed = seed),
-                ..candidate.clone()
-            })
-            .collect())
-    }
-
-    fn candidate(&self, state: &State) -> Result<Candidate> {
-        if state.faults.is_empty() {
-            return Ok(self.recorded.with_faults(None, &state.spec).into());
-        }
-        let text = state.faults.to_text();
-        let name = format!("{}-{}", self.recorded.name, &tribunal::boxes::hash(text.as_bytes())[..8]);
-        let file = self.args.search.keep_schedule(&name, &state.faults).map_err(|error| anyhow!(error))?;
-        Ok(self.recorded.with_faults(Some(&file), &state.spec).into())
+    /// The state with several box seeds.
+    fn candidates(&self, state: &State) -> impl Iterator<Item = Candidate> + Send + use<> {
+        let candidate = state.candidate();
+        (0..self.boots).map(move |nth| {
+            let mut candidate = candidate.clone();
+            candidate.spec.box_seed = candidate.spec.box_seed.wrapping_add(nth.into());
+            candidate
+        })
     }
 }
 
@@ -222,7 +229,7 @@ fn candidates(now: &State) -> Vec<State> {
     }
     let shorter = spec.time_limit.mul_f64(0.7);
     if shorter.as_millis() >= 1_000 {
-        let shorter = std::time::Duration::from_millis(shorter.as_millis() as u64);
+        let shorter = Duration::from_millis(shorter.as_millis() as u64);
         all.push(changed(&move |spec| spec.time_limit = shorter));
     }
     all.extend(

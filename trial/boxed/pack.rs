@@ -8,7 +8,7 @@ use tribunal_box::guest::Job;
 use tribunal_box::{Image, Machine, Parts};
 use tribunal_records::{Net, TrialSpec};
 
-use super::{STORE, TRIAL};
+use super::{SCHEDULE, STORE, TRIAL};
 use crate::executable;
 use crate::plan::{lookup, model, switches, system};
 use crate::registry::{Registry, RunModel};
@@ -44,9 +44,8 @@ pub(super) fn pack(
         }
         (None, _) => image.add_program(executable::path()?, Path::new("/init"))?,
     }
-    let named = [spec.schedule.clone(), spec.system.contains('/').then(|| spec.system.clone().into())];
-    let named = named.into_iter().flatten().chain(spec.box_path.iter().map(PathBuf::from));
-    files.extend(named);
+    files.extend(spec.system.contains('/').then(|| spec.system.clone().into()));
+    files.extend(spec.box_path.iter().map(PathBuf::from));
     for path in files {
         image.add(&path).with_context(|| format!("--box: cannot pack {}", path.display()))?;
     }
@@ -73,7 +72,13 @@ pub(super) fn pack(
         Ok(place)
     });
     let modules = modules.collect::<Result<_>>()?;
-    let inside = TrialSpec { boxed: false, store: STORE.into(), ..spec.clone() };
+    let schedule = spec.schedule.as_ref().map(|schedule| {
+        let text = std::fs::read(schedule).with_context(|| format!("--schedule: {}", schedule.display()))?;
+        image.write(Path::new(SCHEDULE), text, 0o644);
+        anyhow::Ok(PathBuf::from(SCHEDULE))
+    });
+    let schedule = schedule.transpose()?;
+    let inside = TrialSpec { boxed: false, store: STORE.into(), schedule, ..spec.clone() };
     image.write(Path::new(TRIAL), serde_json::to_vec(&inside)?, 0o644);
     let start = executable::command(["guest"])?;
     let words = start.get_args().map(|word| word.to_string_lossy().into_owned());

@@ -9,7 +9,7 @@ use tribunal_box::{Boot, Entry, Stopped};
 use tribunal_checker::op::Nanos;
 use tribunal_records::TrialSpec;
 
-use super::GuestEvent;
+use super::{GuestEvent, SCHEDULE};
 use crate::error::TrialError;
 use crate::observer::{Observer, TrialEvent};
 use crate::stop::Stop;
@@ -68,13 +68,16 @@ impl Recording {
             }
         }
         match self.ended.take() {
-            Some(Ok(())) => Ok(()),
+            // Otherwise its files are not all here.
+            Some(Ok(())) if how == "exit code 0" => Ok(()),
             Some(Err((why, true))) => {
                 let _ = std::fs::remove_dir_all(self.store.path());
-                Err(TrialError::Spec(why))
+                // The user knows the schedule by its path here.
+                let schedule = spec.schedule.as_ref().map(|path| path.display().to_string());
+                Err(TrialError::Spec(why.replace(SCHEDULE, &schedule.unwrap_or_default())))
             }
             Some(Err((why, false))) => Err(TrialError::Harness(why)),
-            None => {
+            Some(Ok(())) | None => {
                 Err(harness(&format!("in the box, {} on {} ended early: {how}", spec.workload, spec.system)))
             }
         }

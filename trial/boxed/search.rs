@@ -1,12 +1,14 @@
 //! Boots many boxes, as many side by side as there are processors, until one shows what is looked for.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use anyhow::Context;
 use tribunal_records::TrialSpec;
+use tribunal_reports::judgement::RunOutcome;
 use tribunal_reports::run_dir::RunDir;
 
 use crate::error::TrialError;
@@ -15,23 +17,26 @@ use crate::observer::Observer;
 use crate::registry::Registry;
 use crate::stop::Stop;
 
+use super::schedule::Faults;
 use super::{boot, prepare};
 
 /// How often the user's interrupts are looked for.
 const POLL: Duration = Duration::from_millis(50);
 
-/// A trial to boot: its spec, and a program in the place of the system's, if any.
+/// A trial to boot.
 #[derive(Clone, Debug)]
 pub struct Candidate {
     /// The trial.
     pub spec: TrialSpec,
+    /// Its faults, if they are not those of the spec.
+    pub faults: Option<Faults>,
     /// The program that takes the place of the system's.
     pub instead: Option<PathBuf>,
 }
 
 impl From<TrialSpec> for Candidate {
     fn from(spec: TrialSpec) -> Self {
-        Candidate { spec, instead: None }
+        Candidate { spec, faults: None, instead: None }
     }
 }
 
@@ -69,8 +74,19 @@ pub struct Booted<'a> {
 pub struct Outcome {
     /// The number of boots that ended.
     pub boots: usize,
-    /// The first that showed what was looked for.
-    pub found: Option<Candidate>,
+    /// The number of those that were judged: an unknown outcome says nothing.
+    pub judged: usize,
+    /// Whether every candidate was booted, or one was found.
+    pub is_complete: bool,
+    /// The first that showed what was looked for, and its verdict in one sentence.
+    pub found: Option<(Candidate, String)>,
+}
+
+impl Outcome {
+    /// Whether every candidate was booted and judged, and none showed what was looked for.
+    pub fn is_clean(&self) -> bool {
+        self.is_complete && self.found.is_none() && self.judged == self.boots && self.boots > 0
+    }
 }
 
 impl Search<'_> {
@@ -85,6 +101,7 @@ impl Search<'_> {
         wanted: impl Fn(&RunDir) -> bool + Sync,
     ) -> Result<Outcome, TrialError> {
         let (queue, boots) = (Mutex::new(candidates), AtomicUsize::new(0));
+        let (judged, used_up) = (AtomicUsize::new(0), AtomicBool::new(false));
         let (found, failed) = (Mutex::new(None), Mutex::new(None));
         // Interrupted twice, a boot ends at once.
         let cancel = Stop::new();
@@ -93,19 +110,26 @@ impl Search<'_> {
         let work = |worker: usize| {
             let scratch = self.scratch.join(worker.to_string());
             while cancel.count() == 0 && !is_over() {
-                let Some(candidate) = locked(&queue).next() else { break };
+                let Some(candidate) = locked(&queue).next() else {
+                    used_up.store(true, Ordering::Relaxed);
+                    break;
+                };
                 let observer: Arc<dyn Observer> = Arc::new(());
                 let spec =
                     candidate.spec.clone().with(|spec| (spec.boxed, spec.store) = (true, scratch.clone()));
-                let booted = prepare(&spec, candidate.instead.as_deref(), self.registry)
-                    .and_then(|(machine, model)| boot(&machine, &spec, &model, &observer, &cancel, false));
+                let booted = scheduled(spec, candidate.faults.as_ref(), &scratch).and_then(|spec| {
+                    let (machine, model) = prepare(&spec, candidate.instead.as_deref(), self.registry)?;
+                    boot(&machine, &spec, &model, &observer, &cancel, false)
+                });
                 match booted {
                     Ok(run) => {
                         let number = boots.fetch_add(1, Ordering::Relaxed) + 1;
+                        let is_judged = shows_or_passes(&run);
+                        judged.fetch_add(usize::from(is_judged), Ordering::Relaxed);
                         let shows = wanted(&run);
                         (self.told)(&Booted { number, candidate: &candidate, run: &run, shows });
                         if shows {
-                            locked(&found).get_or_insert(candidate);
+                            locked(&found).get_or_insert((candidate, run.judgement.sentence.clone()));
                             give_up(&cancel);
                         }
                     }
@@ -136,9 +160,31 @@ impl Search<'_> {
         let found = found.into_inner().unwrap_or_default();
         match failed.into_inner().unwrap_or_default() {
             Some(error) if found.is_none() => Err(error),
-            _ => Ok(Outcome { boots: boots.into_inner(), found }),
+            _ => Ok(Outcome {
+                boots: boots.into_inner(),
+                judged: judged.into_inner(),
+                is_complete: found.is_some() || used_up.into_inner() && self.stop.count() == 0,
+                found,
+            }),
         }
     }
+}
+
+/// Whether a run was judged: an unknown outcome or a failure of the harness says nothing about the system.
+fn shows_or_passes(run: &RunDir) -> bool {
+    !matches!(run.judgement.outcome, RunOutcome::Unknown | RunOutcome::HarnessFailure)
+}
+
+/// The trial with these faults instead of its own; none of them: without faults.
+fn scheduled(spec: TrialSpec, faults: Option<&Faults>, directory: &Path) -> Result<TrialSpec, TrialError> {
+    let Some(faults) = faults else { return Ok(spec) };
+    if faults.is_empty() {
+        return Ok(spec.without_faults());
+    }
+    let file = directory.join("schedule.jsonl");
+    let written = std::fs::create_dir_all(directory).and_then(|()| std::fs::write(&file, faults.to_text()));
+    written.with_context(|| format!("cannot write {}", file.display())).map_err(TrialError::harness)?;
+    Ok(spec.replaying(file))
 }
 
 fn give_up(cancel: &Stop) {
