@@ -14,7 +14,7 @@ pub(crate) mod replay;
 pub(crate) mod setup;
 pub(crate) mod shrink;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
@@ -105,13 +105,14 @@ impl SearchArgs {
         stop: &'a Stop,
         told: &'a (dyn Fn(&Booted<'_>) + Sync),
     ) -> Search<'a> {
+        remove_scratch_of_the_dead(&self.store);
         let processors = thread::available_parallelism().map_or(1, usize::from);
         Search {
             registry,
             stop,
             jobs: self.jobs.map_or(processors, usize::from),
             deadline: Some(Instant::now() + self.within),
-            scratch: self.store.join(format!(".boots-{}", std::process::id())),
+            scratch: self.store.join(format!("{SCRATCH}{}", std::process::id())),
             told,
         }
     }
@@ -140,6 +141,20 @@ impl SearchArgs {
         let written = std::fs::create_dir_all(&directory).and_then(|()| std::fs::write(&file, text));
         written.with_context(|| format!("cannot write {}", file.display()))?;
         Ok(Some(file))
+    }
+}
+
+/// Name of a search's directory in the store, before its process.
+const SCRATCH: &str = ".boots-";
+
+/// Removes what searches left that were killed.
+fn remove_scratch_of_the_dead(store: &Path) {
+    for entry in std::fs::read_dir(store).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let pid = name.strip_prefix(SCRATCH).and_then(|pid| pid.parse::<u32>().ok());
+        if pid.is_some_and(|pid| !Path::new("/proc").join(pid.to_string()).exists()) {
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
     }
 }
 

@@ -140,6 +140,8 @@ fn a_box_that_is_not_set_up_is_refused() {
     let nowhere = Path::new("/no/such/directory");
     let said = with(nowhere, &["run", "register", "--box"]).expect(64).stderr;
     assert!(said.contains("tribunal box setup"), "{said}");
+    let said = with(nowhere, &["run", "register", "--box", "--box-memory", "1MiB"]).expect(64).stderr;
+    assert!(said.contains("--box-memory: expected 256MiB"), "{said}");
     let said = with(nowhere, &["doctor", "box"]).expect(1).stdout;
     assert!(said.contains("tribunal box setup"), "{said}");
 }

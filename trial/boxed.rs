@@ -36,7 +36,7 @@ use tribunal_reports::judgement::{Circumstances, RunOutcome};
 use tribunal_reports::run_dir::{RunDir, load_info, write_json};
 use tribunal_reports::run_info::RunInfo;
 
-use self::pack::{looked_up, pack};
+use self::pack::pack;
 use self::recording::Recording;
 use crate::announcer::Announcer;
 use crate::clock::Clock;
@@ -96,10 +96,8 @@ fn prepare(
     instead: Option<&Path>,
     registry: &Registry,
 ) -> Result<(Machine, RunModel), TrialError> {
-    let model = looked_up(spec, registry).map_err(TrialError::spec)?;
     let parts = Parts::find().map_err(|why| TrialError::spec(anyhow!("--box: {why}")))?;
-    let machine = pack(spec, registry, parts, instead).map_err(TrialError::spec)?;
-    Ok((machine, model))
+    pack(spec, registry, parts, instead).map_err(TrialError::spec)
 }
 
 /// Boots a machine once, and judges what its trial recorded.

@@ -64,11 +64,9 @@ pub fn is_init() -> bool {
 
 /// Does everything, and switches the machine off.
 pub fn serve() -> ! {
-    let tape = run().unwrap_or_else(|why| {
-        eprintln_console(&format!("box: {why}"));
-        Tape::find().ok()
-    });
-    drop(tape);
+    if let Err(why) = run() {
+        to_console(&format!("box: {why}"));
+    }
     // QEMU ends instead (`-no-reboot`): without ACPI, a machine can restart but not switch itself off.
     let _ = reboot(RebootMode::RB_AUTOBOOT);
     loop {
@@ -78,11 +76,11 @@ pub fn serve() -> ! {
 
 /// The console goes to the host, which shows it if the guest fails.
 #[expect(clippy::print_stderr, reason = "it is the console of the guest")]
-fn eprintln_console(line: &str) {
+fn to_console(line: &str) {
     eprintln!("{line}");
 }
 
-fn run() -> Result<Option<Tape>, String> {
+fn run() -> Result<(), String> {
     mount_all()?;
     let job = std::fs::read(JOB).map_err(|why| format!("{JOB}: {why}"))?;
     let job: Job = serde_json::from_slice(&job).map_err(|why| format!("{JOB}: {why}"))?;
@@ -98,8 +96,7 @@ fn run() -> Result<Option<Tape>, String> {
     let how = start(&job).and_then(wait_for).unwrap_or_else(|why| why.to_string());
     let kept = keep(&tape, &job.results, Path::new(""));
     let end = kept.map_or_else(|why| format!("its results cannot be kept: {why}"), |()| how);
-    tape.append(&Entry::End(end)).map_err(|why| why.to_string())?;
-    Ok(Some(tape))
+    tape.append(&Entry::End(end)).map_err(|why| why.to_string())
 }
 
 fn mount_all() -> Result<(), String> {

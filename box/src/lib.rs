@@ -36,7 +36,7 @@ mod tape;
 
 pub use identity::hash;
 pub use image::Image;
-pub use machine::{Boot, Machine, Stopped};
+pub use machine::{Boot, Machine, NoEntry};
 pub use parts::{Parts, PartsError, directory};
 pub use setup::{Chosen, set_up};
 pub use tape::{Entry, Tape};

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -73,22 +74,22 @@ pub struct Boot {
     ended: bool,
 }
 
-/// Why there is no entry.
+/// Why the tape has no further entry.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Stopped {
-    /// There is none yet.
-    Waiting,
+pub enum NoEntry {
+    /// The guest has written none yet.
+    Yet,
     /// The machine is off.
     Off,
 }
 
 impl Machine {
-    /// The modules that a guest loads, as files of the host.
+    /// The files of the named kernel modules, those first that others depend on.
     ///
     /// # Errors
     /// When one cannot be read.
-    pub fn modules(parts: &Parts) -> Result<Vec<std::path::PathBuf>, BoxError> {
-        modules::in_order(&parts.modules)
+    pub fn modules(parts: &Parts, wanted: &[&str]) -> Result<Vec<PathBuf>, BoxError> {
+        modules::in_order(&parts.modules, wanted)
     }
 
     /// What decides everything that happens.
@@ -211,7 +212,7 @@ impl Boot {
     ///
     /// # Errors
     /// When QEMU failed, or the guest ended without an end on the tape: with the last lines of its console.
-    pub fn next(&mut self, limit: Duration) -> Result<Result<Entry, Stopped>, BoxError> {
+    pub fn next(&mut self, limit: Duration) -> Result<Result<Entry, NoEntry>, BoxError> {
         let start = Instant::now();
         loop {
             // Before the tape, so that nothing is missed.
@@ -222,12 +223,12 @@ impl Boot {
                 return Ok(Ok(entry));
             }
             match off {
-                Some(_) if self.ended => return Ok(Err(Stopped::Off)),
+                Some(_) if self.ended => return Ok(Err(NoEntry::Off)),
                 Some(status) => {
                     let why = format!("the box ended early ({status}): {}", self.last_words());
                     return Err(BoxError::Machine(why));
                 }
-                None if start.elapsed() > limit => return Ok(Err(Stopped::Waiting)),
+                None if start.elapsed() > limit => return Ok(Err(NoEntry::Yet)),
                 None => thread::sleep(POLL),
             }
         }

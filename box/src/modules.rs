@@ -6,31 +6,16 @@ use object::{Object, ObjectSection};
 
 use crate::BoxError;
 
-/// What the proxies, the disks and the namespaces of a trial use: sockets of processes, FUSE, virtual networks and
-/// packet filters.
-const WANTED: [&str; 10] = [
-    "tcp_diag",
-    "unix_diag",
-    "fuse",
-    "veth",
-    "nf_tables",
-    "nft_ct",
-    "nft_queue",
-    "nfnetlink_queue",
-    "nft_redir",
-    "sch_netem",
-];
-
 /// The files of the wanted modules below the directory of a kernel's modules, those first that others depend on. A
 /// module that the kernel lacks is left out: it is built in, or what needs it will say so.
 ///
 /// # Errors
 /// When a directory or a module cannot be read.
-pub(crate) fn in_order(directory: &Path) -> Result<Vec<PathBuf>, BoxError> {
+pub(crate) fn in_order(directory: &Path, wanted: &[&str]) -> Result<Vec<PathBuf>, BoxError> {
     let mut all = Vec::new();
     files(directory, &mut all)?;
     let mut ordered = Vec::new();
-    WANTED.iter().try_for_each(|name| add(name, &all, &mut ordered))?;
+    wanted.iter().try_for_each(|name| add(name, &all, &mut ordered))?;
     Ok(ordered)
 }
 

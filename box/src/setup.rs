@@ -1,6 +1,6 @@
 //! `tribunal box setup`: brings QEMU and a kernel, without root.
 //!
-//! On Debian and its relatives, packages are downloaded and unpacked below the cache directory; nothing is installed.
+//! On Debian, packages are downloaded and unpacked below the cache directory; nothing is installed.
 //! Elsewhere, and if the user prefers, an installed QEMU and a named kernel are used.
 
 use std::ffi::OsString;
@@ -14,8 +14,8 @@ use crate::parts::{Parts, PartsError, directory};
 
 /// The program, and the Debian package that contains it.
 const QEMU: (&str, &str) = ("qemu-system-x86_64", "qemu-system-x86");
-/// Packages that depend on the current kernel for virtual machines: of Debian, then of Ubuntu.
-const KERNELS: [&str; 2] = ["linux-image-cloud-amd64", "linux-image-virtual"];
+/// The package that depends on the current kernel for virtual machines.
+const KERNEL: &str = "linux-image-cloud-amd64";
 
 /// What the user chose instead of the packages.
 #[derive(Clone, Debug, Default)]
@@ -43,8 +43,9 @@ pub fn set_up(chosen: &Chosen, say: &mut dyn FnMut(&str)) -> Result<Parts, BoxEr
     let (kernel, modules) = kernel(chosen, &apt, say)?;
     let parts = Parts { qemu, libraries, firmware, kernel, modules };
     say(&format!("QEMU     {}: {}", parts.qemu.display(), parts.version()?));
-    let found = modules::in_order(&parts.modules)?;
-    say(&format!("kernel   {}, {} modules", parts.kernel.display(), found.len()));
+    let has_modules = !modules::in_order(&parts.modules, &["tcp_diag"])?.is_empty();
+    let modules = if has_modules { "with modules" } else { "without modules" };
+    say(&format!("kernel   {}, {modules}", parts.kernel.display()));
     parts.save()?;
     Ok(parts)
 }
@@ -79,7 +80,7 @@ fn kernel(chosen: &Chosen, apt: &Apt, say: &mut dyn FnMut(&str)) -> Result<(Path
     let package = apt.kernel()?;
     say(&format!("package  {package}"));
     let root = apt.unpack(std::slice::from_ref(&package), "kernel")?;
-    let version = package.trim_start_matches("linux-image-").trim_start_matches("unsigned-");
+    let version = package.trim_start_matches("linux-image-");
     let places = [root.join("lib/modules"), root.join("usr/lib/modules")];
     let modules = places.into_iter().map(|place| place.join(version)).find(|place| place.is_dir());
     let modules = modules.ok_or_else(|| PartsError::Other(format!("{package} contains no modules")))?;
@@ -118,23 +119,13 @@ impl Apt {
 
     /// The package of the current kernel.
     fn kernel(&self) -> Result<String, BoxError> {
-        let mut last = None;
-        for package in KERNELS {
-            match self.apt("apt-cache", &["show", package]) {
-                Ok(answer) => {
-                    let text = String::from_utf8_lossy(&answer.stdout);
-                    let depends = text.lines().find_map(|line| line.strip_prefix("Depends: "));
-                    let mut names = depends.unwrap_or_default().split([',', ' ']);
-                    if let Some(name) = names.find(|name| name.starts_with("linux-image-")) {
-                        return Ok(name.to_owned());
-                    }
-                }
-                Err(why) => last = Some(why),
-            }
-        }
-        let none =
-            || PartsError::Other(format!("there is none of the packages {}", KERNELS.join(", "))).into();
-        Err(last.unwrap_or_else(none))
+        let answer = self.apt("apt-cache", &["show", KERNEL])?;
+        let text = String::from_utf8_lossy(&answer.stdout);
+        let depends = text.lines().find_map(|line| line.strip_prefix("Depends: "));
+        let mut names = depends.unwrap_or_default().split([',', ' ']);
+        let name = names.find(|name| name.starts_with("linux-image-")).map(str::to_owned);
+        let none = || PartsError::Other(format!("{KERNEL} depends on no kernel: name one with --kernel"));
+        Ok(name.ok_or_else(none)?)
     }
 
     /// Downloads packages and unpacks them into a fresh directory.

@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tribunal_box::guest::{self, Job};
-use tribunal_box::{Chosen, Entry, Image, Machine, Parts, Stopped, Tape, set_up};
+use tribunal_box::{Chosen, Entry, Image, Machine, NoEntry, Parts, Tape, set_up};
 
 const RESULTS: &str = "/box/results";
 
@@ -110,8 +110,8 @@ fn boot(parts: &Parts, seed: u64) -> BTreeMap<String, Vec<u8>> {
         match boot.next(Duration::from_secs(1)).expect("the box works") {
             Ok(Entry::File(path, bytes)) => drop(files.insert(path, bytes)),
             Ok(Entry::End(how)) => assert_eq!(how, "exit code 0"),
-            Ok(_) | Err(Stopped::Waiting) => {}
-            Err(Stopped::Off) => return files,
+            Ok(_) | Err(NoEntry::Yet) => {}
+            Err(NoEntry::Off) => return files,
         }
     }
 }

@@ -175,6 +175,9 @@ const NEMESIS_INTERVAL_MIN: Duration = Duration::from_millis(1);
 /// Range of the number of nodes.
 pub const NODES: RangeInclusive<u8> = 1..=25;
 
+/// Memory of a box, in bytes: below, the kernel and the programs do not fit.
+const BOX_MEMORY: RangeInclusive<usize> = 256 << 20..=1 << 40;
+
 /// Maximum timeout of an operation: the end of a run may have to wait that long.
 pub const OP_TIMEOUT_MAX: Duration = Duration::from_secs(600);
 
@@ -237,6 +240,11 @@ impl TrialSpec {
                 "op-timeout",
                 is_time(self.op_timeout) && self.op_timeout <= OP_TIMEOUT_MAX,
                 "expected at most 10m".into(),
+            ),
+            (
+                "box-memory",
+                BOX_MEMORY.contains(&self.box_memory.0),
+                "expected 256MiB or more, and at most 1TiB".into(),
             ),
             ("disk-size", self.disk_size.0 > 0, "expected more than zero".into()),
             ("check-memory-limit", self.check_memory_limit.0 > 0, "expected more than zero".into()),

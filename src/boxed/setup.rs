@@ -14,7 +14,7 @@ use crate::exit;
 pub(crate) enum BoxCommand {
     /// Bring QEMU and a kernel into a directory of the user's cache, without root
     ///
-    /// On Debian and Ubuntu they are packages, downloaded and unpacked. Elsewhere, name an installed QEMU and a kernel.
+    /// On Debian they are packages, downloaded and unpacked. Elsewhere, name an installed QEMU and a kernel.
     Setup {
         /// QEMU's executable
         #[arg(long, value_name = "FILE")]

@@ -18,8 +18,12 @@ pub(crate) fn found(word: &str) -> Option<PathBuf> {
     if word.contains('/') || Path::new(word).is_file() {
         return Path::new(word).exists().then(|| word.into());
     }
+    on_path(word)
+}
+
+fn on_path(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).map(|directory| directory.join(word)).find(|file| is_executable(file))
+    std::env::split_paths(&path).map(|directory| directory.join(name)).find(|file| is_executable(file))
 }
 
 /// Checks that a program can be started: an executable file, by its path or by its name on the `PATH`.
@@ -36,11 +40,7 @@ pub(crate) fn executable(name: &str, description: &Path) -> Result<(), String> {
             )),
         };
     }
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    match std::env::split_paths(&path).any(|directory| is_executable(&directory.join(name))) {
-        true => Ok(()),
-        false => Err(format!("there is no program `{name}` on the PATH")),
-    }
+    on_path(name).map(drop).ok_or_else(|| format!("there is no program `{name}` on the PATH"))
 }
 
 fn is_executable(file: &Path) -> bool {

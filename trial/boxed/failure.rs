@@ -22,9 +22,9 @@ use tribunal_reports::judgement::{Judgement, RunOutcome};
 use tribunal_reports::run_dir::RunDir;
 
 use super::boot;
-use super::pack::looked_up;
 use crate::error::TrialError;
 use crate::observer::Observer;
+use crate::plan::{lookup, model};
 use crate::registry::Registry;
 use crate::stop::Stop;
 
@@ -32,6 +32,8 @@ use crate::stop::Stop;
 pub const NAME: &str = "failure.tribunal";
 /// Version of the description; it grows when a field changes its meaning.
 const SCHEMA_VERSION: u32 = 1;
+/// The parts of the archive.
+const PARTS: [&str; 3] = ["failure.json", "kernel", "image"];
 /// No part of a failure is larger: a bound for files from elsewhere.
 const PART_BYTES_MAX: u32 = 2 << 30;
 
@@ -95,7 +97,7 @@ pub(super) fn save(file: &Path, machine: &Machine, run: &RunDir) -> Result<()> {
     let write = || -> Result<()> {
         let out = GzEncoder::new(BufWriter::new(File::create(file)?), Compression::fast());
         let description = serde_json::to_vec_pretty(&failure)?;
-        let parts = [("failure.json", &description), ("kernel", &machine.kernel), ("image", &machine.image)];
+        let parts = PARTS.into_iter().zip([&description, &machine.kernel, &machine.image]);
         let mut out = Some(out);
         for (name, bytes) in parts {
             let size = u32::try_from(bytes.len()).context("it is too large")?;
@@ -123,6 +125,9 @@ fn load(file: &Path, parts: Parts) -> Result<(Failure, Machine), FailureError> {
             return Err(bad("a part is larger than 2 GiB".into()));
         }
         let (name, mut bytes) = (entry.entry().name().to_owned(), Vec::new());
+        if !PARTS.contains(&name.as_str()) || found.contains_key(&name) {
+            return Err(bad(format!("it contains `{name}`")));
+        }
         entry.read_to_end(&mut bytes).map_err(|why| bad(why.to_string()))?;
         found.insert(name, bytes);
         input = entry.finish().map_err(|why| bad(why.to_string()))?;
@@ -165,7 +170,9 @@ pub fn replay(
     let here = machine.identity().map_err(|why| TrialError::Harness(why.to_string()))?;
     let other_box = here.differences(&failure.identity);
     let spec = TrialSpec { store, ..failure.spec.clone() };
-    let model = looked_up(&spec, registry).map_err(TrialError::spec)?;
+    let workload = lookup("workload", &spec.workload, registry.workloads(), |entry| entry.name);
+    let model = workload.and_then(|workload| model(workload, spec.model.as_deref(), registry));
+    let model = model.map_err(TrialError::spec)?;
     let run = boot(&machine, &spec, &model, observer, stop, true)?;
     let found = evidence(Path::new(&run.name)).map_err(|why| TrialError::harness(why.into()))?;
     let names = found.keys().chain(failure.evidence.keys());

@@ -13,24 +13,25 @@ use crate::executable;
 use crate::plan::{lookup, model, switches, system};
 use crate::registry::{Registry, RunModel};
 
-/// The model, and a check of all names. What the guest's machine makes possible, only the guest knows.
-pub(super) fn looked_up(spec: &TrialSpec, registry: &Registry) -> Result<RunModel> {
-    spec.validate().map_err(|why| anyhow!("--{why}"))?;
-    let workload = lookup("workload", &spec.workload, registry.workloads(), |entry| entry.name)?;
-    let model = model(workload, spec.model.as_deref(), registry)?;
-    system(&spec.system, registry)?.fits(workload, model.name())?;
-    Ok(model)
-}
+/// Kernel modules by which Tribunal looks at sockets, and makes disks.
+const MODULES: [&str; 3] = ["tcp_diag", "unix_diag", "fuse"];
+/// Those of network namespaces: virtual networks, packet filters and queues.
+const NAMESPACE_MODULES: [&str; 7] =
+    ["veth", "nf_tables", "nft_ct", "nft_queue", "nfnetlink_queue", "nft_redir", "sch_netem"];
 
-/// The guest of a trial. `instead` is a program that takes the place of the system's.
+/// The guest of a trial, and the model that judges it. `instead` is a program that takes the place of the system's.
+/// All names are looked up; what the guest's machine makes possible, only the guest knows.
 pub(super) fn pack(
     spec: &TrialSpec,
     registry: &Registry,
     parts: Parts,
     instead: Option<&Path>,
-) -> Result<Machine> {
+) -> Result<(Machine, RunModel)> {
+    spec.validate().map_err(|why| anyhow!("--{why}"))?;
     let workload = lookup("workload", &spec.workload, registry.workloads(), |entry| entry.name)?;
+    let model = model(workload, spec.model.as_deref(), registry)?;
     let system = system(&spec.system, registry)?;
+    system.fits(workload, model.name())?;
     let made = system.make(&switches(spec, workload)?)?;
     let mut image = Image::default();
     let mut files = made.files();
@@ -47,7 +48,7 @@ pub(super) fn pack(
     files.extend(spec.system.contains('/').then(|| spec.system.clone().into()));
     files.extend(spec.box_path.iter().map(PathBuf::from));
     for path in files {
-        image.add(&path).with_context(|| format!("--box: cannot pack {}", path.display()))?;
+        image.add(&path).context("--box")?;
     }
     if spec.net != Net::Proxy {
         for (program, package) in [("ip", "iproute2"), ("nft", "nftables")] {
@@ -65,7 +66,8 @@ pub(super) fn pack(
     for (path, text) in ACCOUNTS {
         image.write(Path::new(path), text.into(), 0o644);
     }
-    let modules = Machine::modules(&parts)?;
+    let wanted = [&MODULES[..], if spec.net == Net::Proxy { &[] } else { &NAMESPACE_MODULES }].concat();
+    let modules = Machine::modules(&parts, &wanted)?;
     let modules = modules.iter().enumerate().map(|(number, module)| {
         let place = PathBuf::from(format!("/box/modules/{number:02}.ko"));
         image.write(&place, std::fs::read(module).with_context(|| module.display().to_string())?, 0o644);
@@ -99,14 +101,15 @@ pub(super) fn pack(
         (name.to_string_lossy().into_owned(), value.to_string_lossy().trim_end().to_owned())
     });
     let kernel = std::fs::read(&parts.kernel).with_context(|| parts.kernel.display().to_string())?;
-    Ok(Machine {
+    let machine = Machine {
         parts,
         kernel,
         image: image.to_bytes()?,
         memory_mib: (spec.box_memory.0 >> 20) as u64,
         init: words.collect(),
         env: env.collect(),
-    })
+    };
+    Ok((machine, model))
 }
 
 /// Enough for programs that look up users and hosts.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use tribunal_box::{Boot, Entry, Stopped};
+use tribunal_box::{Boot, Entry, NoEntry};
 use tribunal_checker::op::Nanos;
 use tribunal_records::TrialSpec;
 
@@ -63,8 +63,8 @@ impl Recording {
                 // The guest's links lead to its runs: there is one.
                 Ok(Entry::Link(..)) => {}
                 Ok(Entry::End(text)) => how = text,
-                Err(Stopped::Waiting) => {}
-                Err(Stopped::Off) => break,
+                Err(NoEntry::Yet) => {}
+                Err(NoEntry::Off) => break,
             }
         }
         match self.ended.take() {

@@ -195,3 +195,17 @@ fn give_up(cancel: &Stop) {
 fn remove_if_empty(directory: &Path) {
     let _ = std::fs::remove_dir(directory);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn boots_that_were_not_made_or_not_judged_prove_nothing() {
+        let outcome = |boots, judged, is_complete| Outcome { boots, judged, is_complete, found: None };
+        assert!(outcome(4, 4, true).is_clean());
+        assert!(!outcome(4, 3, true).is_clean(), "one was unknown");
+        assert!(!outcome(2, 2, false).is_clean(), "time was up");
+        assert!(!outcome(0, 0, true).is_clean());
+    }
+}
