@@ -6,9 +6,11 @@
 //!   convict   from a violation that was seen once to a box that shows it every time
 //!   shrink    to the smallest schedule, with a proof that each fault of it is needed
 //!   bisect    the first of several binaries that shows it
+//!   branch    from a moment before it, many ways: how many of them show it
 //! ```
 
 pub(crate) mod bisect;
+pub(crate) mod branch;
 pub(crate) mod convict;
 pub(crate) mod replay;
 pub(crate) mod setup;
@@ -22,7 +24,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 use tribunal::boxed::schedule::Faults;
-use tribunal::boxed::search::{Booted, Candidate, Search};
+use tribunal::boxed::search::{Booted, Candidate, Search, Snapshots};
 use tribunal::{Observer, Registry, Run, RunDir, Stop, TrialError, TrialSpec};
 use tribunal_records::quantity::parse_duration;
 use tribunal_reports::judgement::{Judgement, RunOutcome};
@@ -58,6 +60,8 @@ pub(crate) struct Recorded {
     pub(crate) spec: TrialSpec,
     pub(crate) faults: Faults,
     pub(crate) judgement: Judgement,
+    /// The time of the last event of the violation's evidence, in nanoseconds of the run.
+    pub(crate) last: Option<u64>,
     /// Whether the run was in a box.
     pub(crate) is_boxed: bool,
 }
@@ -84,18 +88,18 @@ impl SearchArgs {
         let faults = Faults::parse(&text).map_err(|why| anyhow!("{}: {why}", file.display()))?;
         let began =
             info.phases.iter().find(|phase| phase.name == "running").map_or(0, |phase| phase.start_ns);
-        let is_boxed = info.boxed.is_some();
+        let (is_boxed, last) = (info.boxed.is_some(), last_moment(&judgement));
         let spec = spec.with(|spec| {
             (spec.boxed, spec.seed) = (true, Some(info.seed));
             // What came after the violation is of no interest. A run in a box repeats as it was.
-            if let Some(last) = last_moment(&judgement).filter(|_| !is_boxed) {
+            if let Some(last) = last.filter(|_| !is_boxed) {
                 spec.no_fail_fast = false;
                 let enough = Duration::from_nanos(last.saturating_sub(began)) + AFTERWARDS;
                 spec.time_limit = spec.time_limit.min(enough);
             }
         });
-        let faults = last_moment(&judgement).map_or(faults.clone(), |last| faults.until(last));
-        Ok(Recorded { spec, faults, judgement, is_boxed })
+        let faults = last.map_or(faults.clone(), |last| faults.until(last));
+        Ok(Recorded { spec, faults, judgement, last, is_boxed })
     }
 
     /// A search that prints every boot.
@@ -114,6 +118,7 @@ impl SearchArgs {
             deadline: Some(Instant::now() + self.within),
             scratch: self.store.join(format!("{SCRATCH}{}", std::process::id())),
             told,
+            snapshots: Snapshots::default(),
         }
     }
 

@@ -141,6 +141,16 @@ Exit codes:
   64   bad arguments, or no violation of a box";
 
 #[cfg(feature = "box")]
+const BRANCH_EXAMPLES: &str = "\
+Examples:
+  tribunal branch store/latest
+  tribunal branch --before 5s,2s,1s,500ms,100ms --ways 30 store/latest    # when was it decided?
+
+Exit codes:
+  1    a way shows a violation
+  2    none does
+  3    harness failure
+  64   bad arguments, or no violation in a box";
 const BISECT_EXAMPLES: &str = "\
 Examples:
   tribunal bisect --binaries etcd-3.4,etcd-3.5,etcd-3.6 store/latest
@@ -266,6 +276,10 @@ pub(crate) enum Verb {
     /// Find the first of several binaries that shows a violation
     #[command(after_help = BISECT_EXAMPLES)]
     Bisect(crate::boxed::bisect::Args),
+    #[cfg(feature = "box")]
+    /// Continue the run of a box in many ways, from a moment before its violation
+    #[command(after_help = BRANCH_EXAMPLES)]
+    Branch(crate::boxed::branch::Args),
     #[cfg(feature = "trial")]
     /// Clean up after a controller that was killed; never started by hand
     #[command(hide = true)]

@@ -138,6 +138,8 @@ fn dispatch(verb: Verb, matches: &ArgMatches) -> ExitCode {
         #[cfg(feature = "box")]
         Verb::Bisect(args) => boxed::bisect::run(&args),
         #[cfg(feature = "box")]
+        Verb::Branch(args) => boxed::branch::run(&args),
+        #[cfg(feature = "box")]
         Verb::Guest => {
             tribunal::serve_guest();
             ExitCode::SUCCESS

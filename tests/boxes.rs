@@ -85,6 +85,66 @@ fn a_violation_is_a_file_that_repeats_byte_for_byte() {
 }
 
 #[test]
+fn a_violation_of_a_box_is_shrunk_branched_and_watched() {
+    let Some(parts) = parts() else { return };
+    let store = Store::new();
+    run(parts, &store, WRONG).expect(1);
+    let first = store.run_directory("register");
+    let recorded = first.display().to_string();
+
+    let ways = with(parts, &["branch", &recorded, "--ways", "2", "--before", "300ms"]).expect(1);
+    assert!(ways.stdout.contains("300ms before"), "{}", ways.stdout);
+    let example = ways.stdout.rsplit(' ').next().expect("a command").trim().to_owned();
+    let other = Store::new();
+    let spec = first.join("run.json").display().to_string();
+    // The same way without a snapshot, from the start.
+    let again = run(parts, &other, &format!("run --spec {spec} --box-branch {example}")).expect(1);
+    let way = format!("way {}: ", example.split(',').nth(1).expect("a seed"));
+    let said = ways.stderr.lines().find_map(|line| line.split(&way).nth(1)).expect("the way was told");
+    let (class, operations) = said.split_once(", ").expect("a class and a number");
+    let verdict =
+        std::fs::read_to_string(other.run_directory("register").join("verdict.json")).expect("a verdict");
+    assert!(verdict.contains(class), "{said}: {verdict}");
+    assert!(again.stdout.contains(&operations.replace("operations", "ops")), "{said}: {}", again.stdout);
+
+    let smaller = Store::new();
+    let into = smaller.path().display().to_string();
+    let shrunk = with(parts, &["shrink", &recorded, "--boots", "1", "--within", "8s", "--store", &into]);
+    let shrunk = shrunk.expect(1);
+    assert!(shrunk.stdout.contains("  smallest: "), "{}", shrunk.stdout);
+    let report =
+        std::fs::read_to_string(smaller.run_directory("register").join("report.html")).expect("a page");
+    assert!(report.contains("Smallest trial"));
+
+    let file = first.join("failure.tribunal").display().to_string();
+    let watched = with(parts, &["replay", &file, "--trace", "n2", "--store", &into]);
+    assert!(watched.stdout.contains("same"), "{}{}", watched.stdout, watched.stderr);
+    let calls = smaller.path().join("register/latest/nodes/n2.strace");
+    let calls = std::fs::read_to_string(calls).expect("the calls are recorded");
+    assert!(calls.contains("fdatasync(") || calls.contains("sendto("), "{calls}");
+    let said = with(parts, &["replay", &file, "--trace", "n9"]).expect(64).stderr;
+    assert!(said.contains("expected a node, n1 to n3"), "{said}");
+}
+
+#[test]
+fn a_violation_from_outside_is_convicted() {
+    let Some(parts) = parts() else { return };
+    // Outside, nothing repeats.
+    let seen = (0..10).find_map(|_| {
+        let store = Store::new();
+        let ended = store.run(&WRONG.replace(" --box ", " "));
+        (ended.code == Some(1)).then_some(store)
+    });
+    let store = seen.expect("one of ten runs shows it");
+    let seen = store.run_directory("register").display().to_string();
+    let inside = Store::new();
+    let into = inside.path().display().to_string();
+    let convicted = with(parts, &["convict", &seen, "--store", &into, "--boots", "20"]).expect(1);
+    assert!(convicted.stdout.contains("convicted after"), "{}", convicted.stdout);
+    assert!(inside.run_directory("register").join("failure.tribunal").is_file());
+}
+
+#[test]
 fn an_interrupt_ends_a_box_in_order_and_a_kill_leaves_nothing() {
     let Some(parts) = parts() else { return };
     let args = "run register --nodes 3 --rate 50 --time-limit 1h --nemesis none --box --seed 3";
@@ -152,8 +212,9 @@ fn only_a_violation_is_searched() {
     let store = Store::new();
     store.run("run register --nodes 1 --nemesis none --time-limit 1s --seed 1").expect(0);
     let run = store.run_directory("register").display().to_string();
-    for verb in ["convict", "shrink"] {
-        let said = with(parts, &[verb, &run]).expect(64).stderr;
+    for verb in ["convict", "shrink", "branch", "bisect"] {
+        let more: &[&str] = if verb == "bisect" { &["--binaries", "/bin/true"] } else { &[] };
+        let said = with(parts, &[&[verb, &run], more].concat()).expect(64).stderr;
         assert!(said.contains("expected a violation"), "{said}");
     }
 }

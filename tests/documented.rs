@@ -135,8 +135,8 @@ fn shortened(command: &str) -> String {
 fn short_form(command: &str) -> Option<(String, Vec<i32>)> {
     let command = command.replace("cargo run --release -- ", "tribunal ");
     let verb = command.split(' ').nth(1).unwrap_or_default().to_string();
-    let is_boxed =
-        command.contains("--box") || ["box", "replay", "convict", "shrink", "bisect"].contains(&&*verb);
+    let is_boxed = command.contains("--box")
+        || ["box", "replay", "convict", "shrink", "bisect", "branch"].contains(&&*verb);
     let form = match (command.split(' ').next()?, verb.as_str()) {
         ("tribunal", _) if is_boxed => return None, // tests/boxes.rs runs them
         ("tribunal", "run") if expects_violation(&command) => (shortened(&command), vec![0, 1, 2]),

@@ -28,7 +28,7 @@ use std::time::SystemTime;
 
 use anyhow::{Context, Result, anyhow};
 use serde::{Deserialize, Serialize};
-use tribunal_box::{Machine, Parts};
+use tribunal_box::{Machine, Parts, Snapshot};
 use tribunal_nemesis::FaultRecord;
 use tribunal_records::TrialSpec;
 use tribunal_records::boxed::BoxIdentity;
@@ -49,7 +49,7 @@ use crate::registry::{Registry, RunModel};
 use crate::stop::Stop;
 use crate::store::Store;
 
-pub use failure::{Failure, FailureError, NAME as FAILURE, Replayed, replay};
+pub use failure::{Failure, FailureError, NAME as FAILURE, Replayed, Watching, replay};
 pub use guest::serve_guest;
 
 /// Where the trial lies in the image.
@@ -82,7 +82,7 @@ pub(crate) fn run(
     let mut spec = spec.clone();
     spec.seed.get_or_insert_with(|| u64::from(rand::random::<u16>()));
     let (machine, model) = prepare(&spec, None, registry)?;
-    let run = boot(&machine, &spec, &model, observer, stop, true)?;
+    let run = boot(&machine, None, &spec, &model, observer, stop, true)?;
     if run.judgement.outcome == RunOutcome::Violation {
         let file = Path::new(&run.name).join(FAILURE);
         failure::save(&file, &machine, &run).map_err(TrialError::harness)?;
@@ -100,9 +100,10 @@ fn prepare(
     pack(spec, registry, parts, instead).map_err(TrialError::spec)
 }
 
-/// Boots a machine once, and judges what its trial recorded.
+/// Boots a machine once, or continues it from a snapshot, and judges what its trial recorded.
 fn boot(
     machine: &Machine,
+    snapshot: Option<&Snapshot>,
     spec: &TrialSpec,
     model: &RunModel,
     observer: &Arc<dyn Observer>,
@@ -116,7 +117,8 @@ fn boot(
     let junit = Junit::open(&store.path().join("junit.xml"), spec);
     observers.extend(junit.ok().map(|junit| Arc::new(junit) as _));
     let mut recording = Recording::new(store, observers.clone());
-    let boot = machine.boot().map_err(|why| TrialError::Harness(why.to_string()))?;
+    let boot = snapshot.map_or_else(|| machine.boot(), |snapshot| machine.resume(snapshot));
+    let boot = boot.map_err(|why| TrialError::Harness(why.to_string()))?;
     recording.receive(boot, spec, stop)?;
 
     let mut store = recording.store;

@@ -16,6 +16,8 @@ mod ports;
 mod spawn;
 mod strays;
 
+pub(crate) use spawn::TRACER;
+
 use std::cmp::Reverse;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -191,6 +193,11 @@ impl Cluster {
     /// From now on, `watch` looks at each node before it is killed.
     pub(crate) fn look_before_kills(&self, watch: &Arc<ReplicaWatch>) {
         let _ = self.replica_watch.set(Arc::downgrade(watch));
+    }
+
+    /// From its next start on, the system calls of this node are written beside its log.
+    pub(crate) fn trace(&self, node: &str) {
+        self.nodes.iter().filter(|it| it.place.name == node).for_each(|it| it.trace());
     }
 
     /// Prepares the first start of every node.

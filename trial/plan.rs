@@ -1,6 +1,6 @@
 //! A spec with all names looked up and all choices made. Nothing has been started.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
 use tribunal_nemesis::Setting;
@@ -9,6 +9,7 @@ use tribunal_records::suggest::unknown;
 use tribunal_records::{DiskKind, Net, TrialSpec};
 use tribunal_systems::{Described, Switches, System, Wiring};
 
+use crate::cluster::TRACER;
 use crate::cluster::disks::fuse_available;
 use crate::executable;
 use crate::faults::Nemesis;
@@ -52,6 +53,9 @@ impl Plan {
         if let Some(DiskKind::Fuse | DiskKind::FuseStrict) = spec.disk {
             fuse_available().map_err(|why| anyhow!("--disk: {why}"))?;
         }
+        if spec.trace.is_some() {
+            tracer()?;
+        }
         let setting = setting(&spec, &*made);
         let (nemesis, warnings) = Nemesis::of(&mut spec, seed, registry.faults(), &setting)?;
         Ok(Plan {
@@ -87,6 +91,11 @@ fn setting(spec: &TrialSpec, system: &dyn System) -> Setting {
         None => fuse_available().map(|()| DiskKind::Fuse),
     };
     Setting { nodes: usize::from(spec.nodes), net: spec.net, disk, operators }
+}
+
+/// The program that records system calls.
+pub(crate) fn tracer() -> Result<PathBuf> {
+    tribunal_systems::program(TRACER, "strace").context("--trace")
 }
 
 pub(crate) fn switches(spec: &TrialSpec, workload: &tribunal_workloads::Entry) -> Result<Switches> {

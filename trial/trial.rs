@@ -317,6 +317,7 @@ impl<'a> Trial<'a> {
         let guard = Arc::new(Guard::start(deaths).context("cannot start the guard")?);
         let cluster = Cluster::lay_out(system, &network, store.path(), clock, guard, &disks, &failures)?;
         let cluster = Arc::new(cluster);
+        spec.trace.iter().for_each(|node| cluster.trace(node));
         cluster.prepare().await?;
         watch_fatal_lines(&cluster, oracles.clone());
         watch_deaths(death_notices, &cluster, failures.clone(), oracles.clone());

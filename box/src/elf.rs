@@ -27,11 +27,19 @@ pub(crate) fn needed(program: &Path) -> Result<Vec<PathBuf>, BoxError> {
         return Ok(Vec::new());
     }
     let bytes = std::fs::read(program).map_err(|why| BoxError::file(program, why))?;
-    // A static program, or a library, which its program's interpreter loads.
-    let Some(interpreter) = interpreter(&bytes) else { return Ok(Vec::new()) };
+    let Some(interpreter) = interpreter(&bytes) else { return Ok(of_library(program)) };
     let mut needed = libraries(&interpreter, program)?;
     needed.push(interpreter);
     Ok(needed)
+}
+
+/// What a library needs that is there: only the program that loads it knows what it can do without. Empty for a static
+/// program.
+fn of_library(library: &Path) -> Vec<PathBuf> {
+    let own = std::fs::read("/proc/self/exe").ok().and_then(|bytes| interpreter(&bytes));
+    let answer = own.and_then(|own| Command::new(own).arg("--list").arg(library).output().ok());
+    let text = answer.map(|answer| String::from_utf8_lossy(&answer.stdout).into_owned()).unwrap_or_default();
+    text.lines().filter_map(path_in).collect()
 }
 
 /// The interpreter of a script, and the program that `/usr/bin/env` would find.

@@ -1,7 +1,7 @@
 //! In the guest: what process 1 does.
 //!
-//! It prepares the machine (mounts, modules, loopback, entropy), runs the program, puts the files that the program
-//! leaves onto the tape, and switches the machine off.
+//! It prepares the machine (mounts, modules, loopback), takes the job from the tape, runs its program, puts the files
+//! that the program leaves onto the tape, and switches the machine off.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -27,39 +27,34 @@ use sha2::{Digest, Sha256};
 
 use crate::tape::{Entry, Tape};
 
-/// Where the job lies in the image.
-const JOB: &str = "/box/job.json";
+/// Where the image has kernel modules: loaded in the order of their names.
+pub(crate) const MODULES: &str = "/box/modules";
+/// The port of the device by which a guest says that it panicked: QEMU pauses then, if the host wants a snapshot.
+const PAUSE_PORT: u16 = 0x505;
 
-/// What the guest has to do.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// How many instructions it executes from reading the time until it is paused.
+pub(crate) const PAUSE_INSTRUCTIONS: u64 = 6;
+
+/// What the guest has to do. It is not part of the image, so that one snapshot of a machine serves many jobs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Job {
-    /// The arguments with which this same program is started.
+    /// The arguments with which process 1's own program is started.
     pub args: Vec<OsString>,
     /// The environment of the program.
     pub env: Vec<(OsString, OsString)>,
     /// Its working directory.
     pub directory: PathBuf,
+    /// Files that are written before it starts.
+    pub files: Vec<(PathBuf, String)>,
     /// The directory whose contents go onto the tape in the end.
     pub results: PathBuf,
-    /// Kernel modules, in the order in which they are loaded.
-    pub modules: Vec<PathBuf>,
     /// Seed of the guest's entropy, and of small shifts of its timing.
     pub seed: u64,
 }
 
-impl Job {
-    /// Adds the job to an image.
-    pub fn put_into(&self, image: &mut crate::Image) {
-        let bytes = serde_json::to_vec(self).expect("it is plain data");
-        image.write(Path::new(JOB), bytes, 0o644);
-        image.make_directory(&self.results);
-        image.make_directory(&self.directory);
-    }
-}
-
 /// Whether this process is process 1 of a box.
 pub fn is_init() -> bool {
-    std::process::id() == 1 && Path::new(JOB).exists()
+    std::process::id() == 1 && Path::new(MODULES).exists()
 }
 
 /// Does everything, and switches the machine off.
@@ -82,21 +77,62 @@ fn to_console(line: &str) {
 
 fn run() -> Result<(), String> {
     mount_all()?;
-    let job = std::fs::read(JOB).map_err(|why| format!("{JOB}: {why}"))?;
-    let job: Job = serde_json::from_slice(&job).map_err(|why| format!("{JOB}: {why}"))?;
-    job.modules.iter().try_for_each(|module| load(module))?;
+    load_modules()?;
     raise_loopback().map_err(|why| format!("loopback: {why}"))?;
     let tape = Tape::find().map_err(|why| format!("tape: {why}"))?;
-    add_entropy(job.seed).map_err(|why| format!("entropy: {why}"))?;
+    let for_shifts = Tape::find().map_err(|why| format!("tape: {why}"))?;
     let idle = thread::Builder::new().name("idle".into()).spawn(never_idle);
     idle.map_err(|why| why.to_string())?;
+    // What came before depends on the machine alone.
+    pause(&tape).map_err(|why| format!("pause: {why}"))?;
+    let job: Job = serde_json::from_slice(&tape.job()).map_err(|why| format!("the job: {why}"))?;
+    add_entropy(job.seed).map_err(|why| format!("entropy: {why}"))?;
+    prepare(&job).map_err(|why| format!("the job's files: {why}"))?;
     let seed = job.seed;
-    let shifts = thread::Builder::new().name("shifts".into()).spawn(move || shift(seed));
+    let shifts = thread::Builder::new().name("shifts".into()).spawn(move || shift(seed, &for_shifts));
     shifts.map_err(|why| why.to_string())?;
     let how = start(&job).and_then(wait_for).unwrap_or_else(|why| why.to_string());
     let kept = keep(&tape, &job.results, Path::new(""));
     let end = kept.map_or_else(|why| format!("its results cannot be kept: {why}"), |()| how);
     tape.append(&Entry::End(end)).map_err(|why| why.to_string())
+}
+
+/// A moment at which the host may make a snapshot. If it does not want one, nothing happens.
+///
+/// The host has to know when exactly that was: the time of the pause, and [`PAUSE_INSTRUCTIONS`] more.
+fn pause(tape: &Tape) -> io::Result<()> {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: the port belongs to a device that does nothing else, and the word is mapped.
+    unsafe {
+        if libc::ioperm(PAUSE_PORT.into(), 1, 1) != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        std::arch::asm!(
+            "rdtsc",
+            "shl rdx, 32",
+            "or rax, rdx",
+            "mov [{time}], rax",
+            "mov dx, {port}",
+            "mov al, 1", // it panicked
+            "out dx, al",
+            time = in(reg) tape.time_of_pause(),
+            port = const PAUSE_PORT,
+            out("rax") _,
+            out("rdx") _,
+            options(nostack),
+        );
+    }
+    Ok(())
+}
+
+fn prepare(job: &Job) -> io::Result<()> {
+    std::fs::create_dir_all(&job.directory)?;
+    std::fs::create_dir_all(&job.results)?;
+    for (path, text) in &job.files {
+        std::fs::create_dir_all(path.parent().unwrap_or(Path::new("/")))?;
+        std::fs::write(path, text)?;
+    }
+    Ok(())
 }
 
 fn mount_all() -> Result<(), String> {
@@ -121,6 +157,13 @@ fn mount_all() -> Result<(), String> {
         }
     }
     Ok(())
+}
+
+fn load_modules() -> Result<(), String> {
+    let found = std::fs::read_dir(MODULES).and_then(|found| found.map(|entry| Ok(entry?.path())).collect());
+    let mut modules: Vec<PathBuf> = found.map_err(|why| format!("{MODULES}: {why}"))?;
+    modules.sort();
+    modules.iter().try_for_each(|module| load(module))
 }
 
 fn load(module: &Path) -> Result<(), String> {
@@ -156,6 +199,12 @@ struct PoolInfo {
 mod request {
     use nix::libc::c_int;
 
+    nix::ioctl_none!(
+        #[doc = "Makes new numbers from what the pool holds."]
+        reseed,
+        b'R',
+        0x07
+    );
     nix::ioctl_write_ptr_bad!(
         #[doc = "Adds entropy, and credits it."]
         add_to_pool,
@@ -171,6 +220,9 @@ fn add_entropy(seed: u64) -> io::Result<()> {
     let info = PoolInfo { entropy_bits: 256, bytes: 32, pool };
     // SAFETY: the structure that the request expects.
     unsafe { request::add_to_pool(device.as_raw_fd(), &info) }?;
+    // A generator that is ready would otherwise take it up at its next turn.
+    // SAFETY: the request has no argument. It fails if the generator was not ready: then it is fresh.
+    let _ = unsafe { request::reseed(device.as_raw_fd()) };
     Ok(())
 }
 
@@ -199,14 +251,22 @@ fn never_idle() {
 }
 
 /// Interrupts the other processes for moments that only the seed decides, so that each seed tries other orders of
-/// events. It takes about one percent of the processor.
-fn shift(seed: u64) {
+/// events. It takes about one percent of the processor. At the moment of the branch, the seed changes.
+fn shift(seed: u64, tape: &Tape) {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let mut has_branched = false;
     let parameter = libc::sched_param { sched_priority: 1 };
     // SAFETY: the structure is valid. If the call fails, the shifts are only less effective.
     unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &parameter) };
     loop {
         thread::sleep(Duration::from_micros(random.random_range(500..40_000)));
+        if !has_branched && tape.is_at_branch() {
+            has_branched = true;
+            // If the machine is paused here, the seed is that of whoever continues it.
+            let _ = pause(tape);
+            random = ChaCha8Rng::seed_from_u64(tape.branch_seed());
+            let _ = add_entropy(random.random());
+        }
         let spin = Duration::from_micros(random.random_range(0..400));
         let start = Instant::now();
         while start.elapsed() < spin {

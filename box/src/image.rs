@@ -14,6 +14,7 @@ use cpio::newc::{Builder, trailer};
 
 use crate::BoxError;
 use crate::elf::{loaded_part, needed};
+use crate::guest::MODULES;
 
 const DIRECTORY: u32 = 0o040_000;
 const REGULAR: u32 = 0o100_000;
@@ -45,7 +46,12 @@ impl Image {
         if metadata.is_dir() {
             let found = std::fs::read_dir(&real).map_err(|why| BoxError::file(&real, why))?;
             for below in found {
-                self.add(&below.map_err(|why| BoxError::file(&real, why))?.path())?;
+                let below = below.map_err(|why| BoxError::file(&real, why))?.path();
+                match std::fs::read_link(&below) {
+                    // Nobody who reads the directory can follow it here either.
+                    Ok(target) if !below.exists() => drop(self.entries.insert(below, Node::Link(target))),
+                    _ => self.add(&below)?,
+                }
             }
             return Ok(());
         }
@@ -82,6 +88,19 @@ impl Image {
     pub fn write(&mut self, path: &Path, bytes: Vec<u8>, mode: u32) {
         self.make_directory(path.parent().unwrap_or(Path::new("/")));
         self.entries.insert(path.into(), Node::File { bytes, mode });
+    }
+
+    /// Adds kernel modules, which are loaded in this order.
+    ///
+    /// # Errors
+    /// When one cannot be read.
+    pub fn add_modules(&mut self, modules: &[PathBuf]) -> Result<(), BoxError> {
+        self.make_directory(Path::new(MODULES));
+        for (number, module) in modules.iter().enumerate() {
+            let bytes = std::fs::read(module).map_err(|why| BoxError::file(module, why))?;
+            self.write(&Path::new(MODULES).join(format!("{number:02}.ko")), bytes, 0o644);
+        }
+        Ok(())
     }
 
     /// Makes a directory and those above it.
@@ -187,6 +206,16 @@ mod tests {
             image.to_bytes().unwrap()
         };
         assert!(make() == make());
+    }
+
+    #[test]
+    fn a_link_into_nothing_stays_one() {
+        let directory = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink("/no/such/file", directory.path().join("link")).unwrap();
+        let mut image = Image::default();
+        image.add(directory.path()).unwrap();
+        let link = image.entries.get(&directory.path().canonicalize().unwrap().join("link"));
+        assert!(matches!(link, Some(Node::Link(target)) if target == Path::new("/no/such/file")), "{link:?}");
     }
 
     #[test]

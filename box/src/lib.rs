@@ -20,6 +20,11 @@
 //! The one exception is an interrupt of the user: the guest polls a word of that memory, which stays zero in every
 //! run that is to be repeated.
 //!
+//! A [`Snapshot`] continues a machine from a moment, many times: another job for a machine that is ready, or another
+//! seed from a moment of a run on ([`Branch`](tribunal_records::boxed::Branch)). The table of translated addresses is
+//! not in it, and a guest can see what that holds (src/preload/clock.rs), so a machine that is continued may differ
+//! from one that was never paused. Therefore every run is a continued one.
+//!
 //! CAVEATS. There is one processor: every order of context switches is possible, but weak memory orders are not.
 //! Two boots do the same only with the same QEMU, kernel, image and command line
 //! ([`BoxIdentity`](tribunal_records::boxed::BoxIdentity)).
@@ -32,6 +37,7 @@ mod machine;
 mod modules;
 mod parts;
 mod setup;
+mod snapshot;
 mod tape;
 
 pub use identity::hash;
@@ -39,6 +45,7 @@ pub use image::Image;
 pub use machine::{Boot, Machine, NoEntry};
 pub use parts::{Parts, PartsError, directory};
 pub use setup::{Chosen, set_up};
+pub use snapshot::Snapshot;
 pub use tape::{Entry, Tape};
 
 /// An error of the box, in words for the user.

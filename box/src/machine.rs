@@ -6,21 +6,21 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::LazyLock;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
-use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::sched::{CpuSet, sched_getcpu, sched_setaffinity};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::prctl;
 use nix::sys::signal::Signal;
 use nix::unistd::{Pid, getpid, getppid};
-use tribunal_records::boxed::BoxIdentity;
+use tribunal_records::boxed::{BoxIdentity, Branch};
 
+use crate::guest::Job;
 use crate::identity::{hash, hash_of};
 use crate::parts::Parts;
+use crate::snapshot::Monitor;
 use crate::tape::{BYTES, Entry, Tape};
 use crate::{BoxError, modules};
 
@@ -41,6 +41,7 @@ const KERNEL: [&str; 11] = [
 ];
 /// Each instruction takes 2^SHIFT nanoseconds of the guest's time.
 const SHIFT: u32 = 1;
+pub(crate) const NANOSECONDS_PER_INSTRUCTION: u64 = 1 << SHIFT;
 /// The library that replaces the host's clock in QEMU, by a count of the calls.
 const CLOCK: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/clock.so"));
 /// What it does: a part of a box's identity.
@@ -49,7 +50,7 @@ const CLOCK_IDENTITY: &str = "(clock: 20 us a call)";
 const POLL: Duration = Duration::from_millis(5);
 
 /// A guest that has not been started.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Machine {
     /// QEMU; its kernel may be another.
     pub parts: Parts,
@@ -63,14 +64,20 @@ pub struct Machine {
     pub init: Vec<String>,
     /// The environment of process 1.
     pub env: Vec<(String, String)>,
+    /// What the guest has to do.
+    pub job: Job,
+    /// Where it goes another way, if it does.
+    pub branch: Option<Branch>,
 }
 
 /// A running guest.
 #[derive(Debug)]
 pub struct Boot {
-    child: Child,
-    tape: Tape,
+    pub(crate) child: Child,
+    pub(crate) tape: Tape,
     console: File,
+    /// QEMU gets a signal if it writes to a monitor that nobody holds.
+    pub(crate) monitor: Option<Monitor>,
     ended: bool,
 }
 
@@ -102,6 +109,7 @@ impl Machine {
             qemu: hash_of(&self.parts.qemu)?,
             kernel: hash(&self.kernel),
             image: hash(&self.image),
+            job: hash(&serde_json::to_vec(&(&self.job, &self.branch)).expect("it is plain data")),
             command: format!("{} {CLOCK_IDENTITY}", self.arguments().join(" ")),
         })
     }
@@ -119,7 +127,8 @@ impl Machine {
             ("-m", self.memory_mib.to_string()),
             ("-icount", format!("shift={SHIFT},sleep=off")),
             ("-rtc", "base=2026-01-01T00:00:00,clock=vm".into()),
-            ("-device", "ivshmem-plain,memdev=tape".into()),
+            ("-device", "ivshmem-plain,memdev=tape,master=on".into()),
+            ("-device", "pvpanic".into()),
             ("-append", format!("{kernel}{env} -- {init}")),
         ]
         .into_iter()
@@ -128,35 +137,43 @@ impl Machine {
         .collect()
     }
 
-    /// Starts QEMU. It dies with this thread.
-    ///
-    /// # Errors
-    /// When it cannot be started.
-    pub fn boot(&self) -> Result<Boot, BoxError> {
-        let failed = |what: &str, why: std::io::Error| BoxError::Machine(format!("{what}: {why}"));
-        let (tape, memory) = Tape::create().map_err(|why| failed("cannot make the tape", why))?;
-        let files = [&self.kernel, &self.image].map(|bytes| in_memory(bytes));
-        let [kernel, image] = files.map(|file| file.map_err(|why| failed("cannot make the image", why)));
-        let (kernel, image) = (kernel?, image?);
-        let clock = in_memory(CLOCK).map_err(|why| failed("cannot make the clock", why))?;
-        let console = in_memory(&[]).map_err(|why| failed("cannot make the console", why))?;
+    /// Writes onto the tape what the guest has to do.
+    pub(crate) fn write_orders(&self, tape: &Tape) -> Result<(), BoxError> {
+        tape.put_branch(self.branch.as_ref());
+        let job = serde_json::to_vec(&self.job).expect("it is plain data");
+        tape.put_job(&job).map_err(failed("cannot write the job"))
+    }
+
+    /// Starts QEMU with a tape, and with further arguments. It dies with this thread.
+    pub(crate) fn start(&self, tape: Tape, memory: &OwnedFd, more: &[&str]) -> Result<Boot, BoxError> {
+        self.write_orders(&tape)?;
+        let kernel = in_memory(&self.kernel).map_err(failed("cannot make the kernel"))?;
+        let image = in_memory(&self.image).map_err(failed("cannot make the image"))?;
+        let clock = in_memory(CLOCK).map_err(failed("cannot make the clock"))?;
+        let console = in_memory(&[]).map_err(failed("cannot make the console"))?;
         let descriptor = |file: &dyn AsRawFd| format!("/proc/self/fd/{}", file.as_raw_fd());
         let mut command = self.parts.qemu();
         command.args(self.arguments());
         command.arg("-object").arg(format!(
             "memory-backend-file,id=tape,size={BYTES},share=on,mem-path={}",
-            descriptor(&memory)
+            descriptor(memory)
         ));
         command.args(["-kernel", &descriptor(&kernel), "-initrd", &descriptor(&image)]);
-        command.args(["-display", "none", "-monitor", "none"]);
+        command.args(["-display", "none", "-monitor", "none", "-qmp", "stdio"]);
         command.arg("-serial").arg(format!("file:{}", descriptor(&console)));
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        command.args(more);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.env("LD_PRELOAD", descriptor(&clock));
-        let all = [&memory, &kernel, &image, &console, &clock];
+        let all = [memory, &kernel, &image, &console, &clock];
         inherit(&mut command, all.map(|file| file.as_raw_fd()).to_vec());
-        let child = command.spawn().map_err(|why| failed(&self.parts.qemu.display().to_string(), why))?;
-        Ok(Boot { child, tape, console: console.into(), ended: false })
+        let child = command.spawn().map_err(failed(&self.parts.qemu.display().to_string()))?;
+        Ok(Boot { child, tape, console: console.into(), monitor: None, ended: false })
     }
+}
+
+/// What was tried when the operating system refused.
+pub(crate) fn failed(what: &str) -> impl Fn(std::io::Error) -> BoxError {
+    move |why| BoxError::Machine(format!("{what}: {why}"))
 }
 
 /// An anonymous file with these contents, which QEMU opens by its descriptor.
@@ -166,33 +183,23 @@ fn in_memory(bytes: &[u8]) -> std::io::Result<OwnedFd> {
     Ok(made)
 }
 
-/// The processor for the next boot: all of QEMU's threads share one. Otherwise its main loop may run beside the
-/// processor's thread in the few moments of the kernel's start when the guest halts.
-fn next_processor() -> Option<CpuSet> {
-    // Several processes may boot at the same time.
-    static NEXT: LazyLock<AtomicUsize> = LazyLock::new(|| AtomicUsize::new(std::process::id() as usize));
-    let allowed = sched_getaffinity(Pid::from_raw(0)).ok()?;
-    let all: Vec<usize> = (0..CpuSet::count()).filter(|cpu| allowed.is_set(*cpu).unwrap_or(false)).collect();
-    let nth = NEXT.fetch_add(1, Ordering::Relaxed);
-    let mut one = CpuSet::new();
-    one.set(*all.get(nth % all.len().max(1))?).ok()?;
-    Some(one)
-}
-
 /// The child keeps these descriptors, and dies with the thread that starts it. Ctrl-C in a terminal does not reach it.
+/// All of its threads stay on the processor where the kernel started it: otherwise QEMU's main loop may run beside
+/// the processor's thread in the few moments of the kernel's start when the guest halts.
 fn inherit(command: &mut Command, descriptors: Vec<i32>) {
-    let (parent, processor) = (getpid(), next_processor());
+    let parent = getpid();
     command.process_group(0);
-    // SAFETY: between fork and exec only async-signal-safe calls are made: fcntl, prctl, sched_setaffinity, getppid.
+    // SAFETY: between fork and exec only async-signal-safe calls are made: fcntl, prctl, sched_getcpu,
+    // sched_setaffinity, getppid.
     unsafe {
         command.pre_exec(move || {
             for descriptor in &descriptors {
                 let descriptor = std::os::fd::BorrowedFd::borrow_raw(*descriptor);
                 fcntl(descriptor, FcntlArg::F_SETFD(FdFlag::empty()))?;
             }
-            if let Some(processor) = &processor {
-                sched_setaffinity(Pid::from_raw(0), processor)?;
-            }
+            let mut here = CpuSet::new();
+            here.set(sched_getcpu()?)?;
+            sched_setaffinity(Pid::from_raw(0), &here)?;
             prctl::set_pdeathsig(Signal::SIGKILL)?;
             match getppid() == parent {
                 true => Ok(()),
@@ -235,7 +242,7 @@ impl Boot {
     }
 
     /// The last lines of the guest's console, or of QEMU's error output.
-    fn last_words(&mut self) -> String {
+    pub(crate) fn last_words(&mut self) -> String {
         let mut text = Vec::new();
         let _ = self.console.seek(SeekFrom::Start(0)).and_then(|_| self.console.read_to_end(&mut text));
         if let Some(errors) = &mut self.child.stderr {

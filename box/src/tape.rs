@@ -2,9 +2,13 @@
 //!
 //! ```text
 //!   0     magic
-//!   8     number of bytes after the header that are complete: written last
-//!   16    number of interrupts: the only word that the host writes
-//!   4096  entries: kind (1 byte), length (8 bytes), contents
+//!   8     guest: number of bytes after the header that are complete, written last
+//!   16    host:  number of interrupts; all other words of the host are there before the guest starts
+//!   24    host:  size of the job, which lies at the end of the tape
+//!   32    host:  the moment of the branch, its seed and its end (`Branch`); all ones: none
+//!   56    guest: the program's zero, on the guest's monotonic clock
+//!   64    guest: the processor's time just before the last pause
+//!   4096  guest: entries: kind (1 byte), length (8 bytes), contents
 //! ```
 //!
 //! The host sees it as an anonymous file, the guest as the memory of a PCI device (ivshmem). Nothing tells the guest
@@ -17,12 +21,15 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
+use nix::time::{ClockId, clock_gettime};
+use tribunal_records::boxed::Branch;
 
-/// Size of the tape: only what is written takes memory.
-pub(crate) const BYTES: usize = 1 << 30;
+/// Size of the tape. A snapshot reads all of it.
+pub(crate) const BYTES: usize = 256 << 20;
 const HEADER: usize = 4_096;
 const MAGIC: u64 = 0x7472_6962_756e_616c;
 /// PCI vendor and device of ivshmem.
@@ -40,6 +47,9 @@ pub enum Entry {
     /// The guest is done: how its program ended.
     End(String),
 }
+
+/// No moment of a run.
+const NEVER: u64 = u64::MAX;
 
 /// The mapped memory.
 #[derive(Debug)]
@@ -62,7 +72,73 @@ impl Tape {
         nix::unistd::ftruncate(&memory, BYTES as i64)?;
         let tape = Tape::map(&memory)?;
         tape.word(0).store(MAGIC, Ordering::Release);
+        tape.put_branch(None);
         Ok((tape, memory))
+    }
+
+    /// On the host: what the guest has to do.
+    pub(crate) fn put_job(&self, job: &[u8]) -> io::Result<()> {
+        if job.len() > BYTES / 2 {
+            return Err(io::Error::new(
+                io::ErrorKind::StorageFull,
+                "the job is larger than half of the tape",
+            ));
+        }
+        // SAFETY: the range is mapped, and the guest has not begun to read.
+        unsafe {
+            self.start.add(BYTES - job.len()).as_ptr().copy_from_nonoverlapping(job.as_ptr(), job.len())
+        };
+        self.word(24).store(job.len() as u64, Ordering::Release);
+        Ok(())
+    }
+
+    /// On the host: when the guest branches.
+    pub(crate) fn put_branch(&self, branch: Option<&Branch>) {
+        let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(NEVER);
+        let (at, seed, end) =
+            branch.map_or((NEVER, 0, NEVER), |branch| (nanos(branch.at), branch.seed, nanos(branch.end)));
+        for (place, value) in [(32, at), (40, seed), (48, end)] {
+            self.word(place).store(value, Ordering::Release);
+        }
+    }
+
+    /// In the guest: the job.
+    pub(crate) fn job(&self) -> Vec<u8> {
+        let size = self.job_size();
+        let mut bytes = vec![0; size];
+        // SAFETY: the range is mapped, and the host wrote it before the guest began.
+        unsafe { self.start.add(BYTES - size).as_ptr().copy_to_nonoverlapping(bytes.as_mut_ptr(), size) };
+        bytes
+    }
+
+    fn job_size(&self) -> usize {
+        (self.word(24).load(Ordering::Acquire) as usize).min(BYTES / 2)
+    }
+
+    /// In the guest: says how much time the program's own clock shows now.
+    pub fn set_clock(&self, shown: Duration) {
+        self.word(56).store(now().saturating_sub(shown.as_nanos() as u64), Ordering::Release);
+    }
+
+    /// In the guest: whether the moment of the branch has come.
+    pub(crate) fn is_at_branch(&self) -> bool {
+        self.has_come(32)
+    }
+
+    /// In the guest: the seed of the branch.
+    pub(crate) fn branch_seed(&self) -> u64 {
+        self.word(40).load(Ordering::Acquire)
+    }
+
+    /// Where the guest writes the processor's time just before a pause.
+    pub(crate) fn time_of_pause(&self) -> *mut u64 {
+        self.word(64).as_ptr()
+    }
+
+    fn has_come(&self, place: usize) -> bool {
+        let (zero, after) = (self.word(56).load(Ordering::Acquire), self.word(place).load(Ordering::Acquire));
+        // Before the program has set its clock, no moment has come.
+        (zero > 0) & (now() >= zero.saturating_add(after))
     }
 
     /// In the guest: the tape that the host gave it.
@@ -98,9 +174,9 @@ impl Tape {
         self.word(16)
     }
 
-    /// In the guest: how often the user has interrupted the run.
-    pub fn interrupted(&self) -> u64 {
-        self.interrupts().load(Ordering::Acquire)
+    /// In the guest: whether the user has interrupted the run, or its branch ends.
+    pub fn is_interrupted(&self) -> bool {
+        (self.interrupts().load(Ordering::Acquire) > 0) | self.has_come(48)
     }
 
     /// On the host: tells the guest of an interrupt.
@@ -122,8 +198,8 @@ impl Tape {
         let at = HEADER + self.written().load(Ordering::Acquire) as usize;
         let (text_bytes, size) = (text.len() as u64, text.len() + bytes.len());
         let end = at + ENTRY_HEADER + size;
-        if end > BYTES {
-            return Err(io::Error::new(io::ErrorKind::StorageFull, "the tape of the box is full (1 GiB)"));
+        if end > BYTES - self.job_size() {
+            return Err(io::Error::new(io::ErrorKind::StorageFull, "the tape of the box is full (256 MiB)"));
         }
         let mut header = [0; ENTRY_HEADER];
         header[0] = kind;
@@ -183,6 +259,12 @@ impl Tape {
 
 const ENTRY_HEADER: usize = 17;
 
+/// The monotonic clock, in nanoseconds.
+fn now() -> u64 {
+    let now = clock_gettime(ClockId::CLOCK_MONOTONIC).expect("every Linux has this clock");
+    now.tv_sec() as u64 * 1_000_000_000 + now.tv_nsec() as u64
+}
+
 impl Drop for Tape {
     fn drop(&mut self) {
         // SAFETY: nothing refers to the mapping any more.
@@ -227,9 +309,28 @@ mod tests {
             assert_eq!(tape.next().unwrap(), Some(entry));
         }
         assert_eq!(tape.next().unwrap(), None);
-        assert_eq!(guest.interrupted(), 0);
+        assert!(!guest.is_interrupted());
         tape.interrupt();
-        assert_eq!(guest.interrupted(), 1);
+        assert!(guest.is_interrupted());
+    }
+
+    #[test]
+    fn the_guest_reads_its_job_and_when_its_branch_comes_and_ends() {
+        let (tape, memory) = Tape::create().unwrap();
+        let guest = Tape::map(&memory).unwrap();
+        tape.put_job(b"the job").unwrap();
+        assert_eq!(guest.job(), b"the job");
+        let seconds = Duration::from_secs;
+        let branch = |at, end| tape.put_branch(Some(&Branch { at: seconds(at), seed: 9, end: seconds(end) }));
+        branch(4, 100);
+        assert!(!guest.is_at_branch(), "the program has not begun");
+        guest.set_clock(seconds(5));
+        assert!(guest.is_at_branch() && !guest.is_interrupted());
+        assert_eq!(guest.branch_seed(), 9);
+        branch(3, 4);
+        assert!(guest.is_interrupted(), "the branch has ended");
+        tape.put_branch(None);
+        assert!(!guest.is_at_branch() && !guest.is_interrupted());
     }
 
     #[test]

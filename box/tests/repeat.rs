@@ -1,5 +1,5 @@
-//! Two boots of the same image do the same, whatever the host's time, load and entropy. This program is the test, and in
-//! the guest it is process 1 and the program that looks for differences.
+//! Two boots of the same image do the same, whatever the host's time, load and entropy; and so do snapshots. This program
+//! is the test, and in the guest it is process 1 and the program that looks for differences.
 
 #![expect(clippy::print_stdout, reason = "its output is that of a test")]
 
@@ -12,9 +12,14 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tribunal_box::guest::{self, Job};
-use tribunal_box::{Chosen, Entry, Image, Machine, NoEntry, Parts, Tape, set_up};
+use tribunal_box::{Boot, BoxError, Chosen, Entry, Image, Machine, NoEntry, Parts, Tape, set_up};
+use tribunal_records::boxed::Branch;
 
 const RESULTS: &str = "/box/results";
+/// A moment between what the probe does first and what it does later.
+const MOMENT: Duration = Duration::from_millis(600);
+/// When the probe goes on. The guest looks for the moment every 40 ms.
+const LATER: Duration = Duration::from_millis(700);
 
 fn main() {
     if guest::is_init() {
@@ -24,7 +29,7 @@ fn main() {
         return probe();
     }
     let Some(parts) = parts() else { return };
-    let (first, (second, other)) = (boot(&parts, 7), {
+    let (first, (second, other)) = (files(machine(&parts, 7).boot()), {
         // The second boot competes for the processors, and starts at another time.
         let stop = AtomicBool::new(false);
         thread::scope(|scope| {
@@ -36,7 +41,7 @@ fn main() {
                 }))
             });
             thread::sleep(Duration::from_millis(1_234));
-            let both = (boot(&parts, 7), boot(&parts, 8));
+            let both = (files(machine(&parts, 7).boot()), files(machine(&parts, 8).boot()));
             stop.store(true, Ordering::Relaxed);
             both
         })
@@ -44,14 +49,11 @@ fn main() {
     // More boots, for whoever doubts: each says when its program began.
     let more = std::env::var("TRIBUNAL_BOX_BOOTS").ok().and_then(|text| text.parse().ok()).unwrap_or(0);
     for nth in 0..more {
-        let began = text(&boot(&parts, 7)["nanoseconds"]);
+        let began = text(&files(machine(&parts, 7).boot())["nanoseconds"]);
         println!("boot {nth}: {began}");
         assert_eq!(began, text(&first["nanoseconds"]));
     }
-    for (name, bytes) in &first {
-        assert!(second.get(name) == Some(bytes), "{name} differs:\n{}\n{}", text(bytes), text(&second[name]));
-    }
-    assert_eq!(first.len(), second.len());
+    assert_same(&first, &second, "the second boot");
     for name in ["entropy", "race", "times"] {
         assert!(first[name] != other[name], "{name} does not depend on the seed: {}", text(&first[name]));
     }
@@ -63,6 +65,46 @@ fn main() {
     assert!(!host_dependent.iter().any(|class| devices.contains(class)), "{devices}");
     assert_eq!(text(&first["disks"]), "");
     println!("a box repeats: ok ({} files, twice)", first.len());
+
+    // A machine that is ready for its job does with it what a booted one does.
+    let ready = machine(&parts, 0).ready(&|| false).expect("it is made").expect("the machine gets ready");
+    for nth in 0..2 {
+        assert_same(&first, &files(machine(&parts, 7).resume(&ready)), &format!("continued {nth}"));
+    }
+    assert_same(&other, &files(machine(&parts, 8).resume(&ready)), "continued with another seed");
+
+    // A branch changes what comes after its moment, and nothing before.
+    let branch = |seed| Machine {
+        branch: Some(Branch { at: MOMENT, seed, end: Duration::MAX }),
+        ..machine(&parts, 7)
+    };
+    let moment = branch(0).at_branch(&ready, &|| false).expect("it is made").expect("the moment comes");
+    let (one, two) = (files(branch(1).resume(&moment)), files(branch(2).resume(&moment)));
+    let is_late = |name: &str| name.starts_with("later");
+    let early = |files: &Files| -> Files {
+        files
+            .iter()
+            .filter(|(name, _)| !is_late(name))
+            .map(|(name, bytes)| (name.clone(), bytes.clone()))
+            .collect()
+    };
+    assert_same(&early(&first), &early(&one), "before the branch");
+    assert_ne!(text(&one["later-entropy"]), text(&two["later-entropy"]));
+    assert_ne!(text(&one["later-times"]), text(&two["later-times"]));
+    assert_same(&one, &files(branch(1).resume(&moment)), "the same branch again");
+    assert_same(&one, &files(branch(1).boot()), "the same branch, from the start");
+    println!("snapshots repeat: ok");
+}
+
+/// What the probe wrote, by its names.
+type Files = BTreeMap<String, Vec<u8>>;
+
+fn assert_same(expected: &Files, found: &Files, whose: &str) {
+    for (name, bytes) in expected {
+        let other = found.get(name).map(|bytes| text(bytes));
+        assert!(found.get(name) == Some(bytes), "{whose}: {name} differs:\n{}\n{other:?}", text(bytes));
+    }
+    assert_eq!(expected.len(), found.len(), "{whose}");
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -83,28 +125,26 @@ fn parts() -> Option<Parts> {
     }
 }
 
-/// Boots once; returns the files that the probe has written.
-fn boot(parts: &Parts, seed: u64) -> BTreeMap<String, Vec<u8>> {
+/// The machine that runs this program.
+fn machine(parts: &Parts, seed: u64) -> Machine {
     let mut image = Image::default();
     image.add_program(&std::env::current_exe().expect("a path"), Path::new("/init")).expect("it is packed");
-    let job = Job {
-        args: Vec::new(),
-        env: Vec::new(),
-        directory: "/".into(),
-        results: RESULTS.into(),
-        modules: Vec::new(),
-        seed,
-    };
-    job.put_into(&mut image);
-    let machine = Machine {
+    image.add_modules(&[]).expect("there are none");
+    Machine {
         parts: parts.clone(),
         kernel: std::fs::read(&parts.kernel).expect("the kernel is readable"),
         image: image.to_bytes().expect("it is small"),
         memory_mib: 512,
         init: Vec::new(),
         env: Vec::new(),
-    };
-    let mut boot = machine.boot().expect("QEMU starts");
+        job: Job { directory: "/".into(), results: RESULTS.into(), seed, ..Job::default() },
+        branch: None,
+    }
+}
+
+/// The files that the probe has written.
+fn files(boot: Result<Boot, BoxError>) -> Files {
+    let mut boot = boot.expect("QEMU starts");
     let mut files = BTreeMap::new();
     loop {
         match boot.next(Duration::from_secs(1)).expect("the box works") {
@@ -120,20 +160,16 @@ fn boot(parts: &Parts, seed: u64) -> BTreeMap<String, Vec<u8>> {
 fn probe() {
     let write =
         |name: &str, text: String| std::fs::write(Path::new(RESULTS).join(name), text).expect("written");
+    let zero = Instant::now();
+    Tape::find().expect("this is a box").set_clock(Duration::ZERO);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
     write("realtime", now.as_secs().to_string());
     write("nanoseconds", now.as_nanos().to_string());
-    let mut random = [0; 64];
-    std::fs::File::open("/dev/urandom").and_then(|mut it| it.read_exact(&mut random)).expect("entropy");
+    let random = entropy();
     write("entropy", format!("{random:?}"));
     write("addresses", format!("{:p} {:p}", &random, Box::new(1)));
     write("race", race());
-    let start = Instant::now();
-    let times = (0..200).map(|_| {
-        thread::sleep(Duration::from_micros(300));
-        format!("{}\n", start.elapsed().as_nanos())
-    });
-    write("times", times.collect());
+    write("times", times());
     for name in ["interrupts", "stat", "meminfo", "net/tcp", "sys/kernel/random/boot_id"] {
         let text = std::fs::read_to_string(Path::new("/proc").join(name)).unwrap_or_default();
         write(&name.replace('/', "-"), text);
@@ -146,6 +182,26 @@ fn probe() {
     let disks = std::fs::read_dir("/sys/block").expect("there is sysfs").flatten();
     write("disks", disks.map(|it| it.file_name().to_string_lossy().into_owned()).collect());
     write("devices", devices.concat());
+    assert!(zero.elapsed() < MOMENT, "the machine is slower than expected: {:?}", zero.elapsed());
+    thread::sleep(LATER - zero.elapsed());
+    write("later-entropy", format!("{:?}", entropy()));
+    write("later-times", times());
+}
+
+fn entropy() -> [u8; 64] {
+    let mut random = [0; 64];
+    std::fs::File::open("/dev/urandom").and_then(|mut it| it.read_exact(&mut random)).expect("entropy");
+    random
+}
+
+/// When sleeps end.
+fn times() -> String {
+    let start = Instant::now();
+    let times = (0..200).map(|_| {
+        thread::sleep(Duration::from_micros(300));
+        format!("{}\n", start.elapsed().as_nanos())
+    });
+    times.collect()
 }
 
 /// The order in which threads that hurry come through a channel.

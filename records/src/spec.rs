@@ -16,6 +16,7 @@ use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
+use crate::boxed::Branch;
 use crate::path;
 use crate::quantity::{COUNTS, Concurrency, DURATION_MAX, Rate, SHARES, Size, duration, optional_duration};
 
@@ -99,6 +100,8 @@ pub struct TrialSpec {
     /// Oracles to switch off, by name.
     #[serde(deserialize_with = "one_or_many")]
     pub skip_oracle: Vec<String>,
+    /// The node whose system calls are recorded, by strace.
+    pub trace: Option<String>,
     /// Whether the run happens in a box: a virtual machine in which it repeats.
     #[serde(rename = "box")]
     pub boxed: bool,
@@ -109,6 +112,8 @@ pub struct TrialSpec {
     /// Further files and directories that a box contains.
     #[serde(deserialize_with = "one_or_many")]
     pub box_path: Vec<String>,
+    /// Another way for a run in a box, from a moment on.
+    pub box_branch: Option<Branch>,
     /// Directory in which run directories are created.
     #[serde(with = "path")]
     pub store: PathBuf,
@@ -156,10 +161,12 @@ impl Default for TrialSpec {
             no_fail_fast: false,
             recovery_limit: Duration::from_secs(30),
             skip_oracle: Vec::new(),
+            trace: None,
             boxed: false,
             box_seed: 0,
             box_memory: Size(1 << 30),
             box_path: Vec::new(),
+            box_branch: None,
             store: "store".into(),
             check_time_limit: Duration::from_secs(60),
             check_memory_limit: Size(2 << 30),
@@ -191,6 +198,11 @@ impl TrialSpec {
     pub fn with(mut self, change: impl FnOnce(&mut TrialSpec)) -> Self {
         change(&mut self);
         self
+    }
+
+    fn has_traced_node(&self) -> bool {
+        let number = |node: &str| node.strip_prefix('n')?.parse::<u8>().ok();
+        self.trace.as_deref().is_none_or(|node| number(node).is_some_and(|n| (1..=self.nodes).contains(&n)))
     }
 
     /// The same trial with the faults of a schedule or of a recorded run.
@@ -246,6 +258,7 @@ impl TrialSpec {
                 BOX_MEMORY.contains(&self.box_memory.0),
                 "expected 256MiB or more, and at most 1TiB".into(),
             ),
+            ("trace", self.has_traced_node(), format!("expected a node, n1 to n{}", self.nodes)),
             ("disk-size", self.disk_size.0 > 0, "expected more than zero".into()),
             ("check-memory-limit", self.check_memory_limit.0 > 0, "expected more than zero".into()),
             (

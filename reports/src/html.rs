@@ -22,6 +22,7 @@ mod node_logs;
 mod operations;
 mod raw;
 pub mod runs_page;
+mod shrunk;
 mod space_time;
 mod strip;
 mod surroundings;
@@ -75,6 +76,7 @@ pub fn render(run: &RunDir) -> String {
                     // For an undecided run the first question is why, for a good one what it has survived.
                     @if undecided(run) { (checking::section(run)) }
                     @if covered_first { (surroundings::coverage(run)) }
+                    (shrunk::section(run))
                     (counterexample::section(run))
                     (evidence::sections(run))
                     @if by_model { (findings::section(run)) }

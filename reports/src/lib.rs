@@ -57,6 +57,7 @@ pub mod render;
 pub mod run_dir;
 pub mod run_info;
 pub mod runs;
+mod shrunk;
 pub mod stats;
 pub mod summary;
 pub mod text;

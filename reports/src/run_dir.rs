@@ -21,6 +21,8 @@ use serde::{Deserialize, Serialize};
 use tribunal_checker::formats::jsonl::{self, Numbering};
 use tribunal_checker::history::History;
 
+use tribunal_records::boxed::{SHRUNK, Shrunk};
+
 use crate::clock::Clock;
 use crate::faults::{self, Fault, Record};
 use crate::files::{self, Durable};
@@ -60,6 +62,8 @@ pub struct RunDir {
     pub is_leaderless: bool,
     /// The traffic between nodes around the violation, if one was proved.
     pub traffic: Vec<Sample>,
+    /// How far the trial was shrunk, if it was.
+    pub shrunk: Option<Shrunk>,
     /// The files of evidence, by path below the directory, with their sizes in bytes.
     pub files: Vec<(String, u64)>,
 }
@@ -171,7 +175,9 @@ impl RunDir {
         let (leaders, is_leaderless) = leaders::load(&dir.join("leaders.jsonl"));
         // Without the slash that a shell appends.
         let name = dir.components().collect::<PathBuf>().display().to_string();
-        RunDir { name, evidence, judgement, logs, leaders, is_leaderless, traffic, files: sizes(dir) }
+        let shrunk = files::read(&dir.join(SHRUNK)).ok();
+        let shrunk = shrunk.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        RunDir { name, evidence, judgement, logs, leaders, is_leaderless, traffic, shrunk, files: sizes(dir) }
     }
 
     /// The meaning of the times in the history.
@@ -324,6 +330,7 @@ fn sizes(dir: &Path) -> Vec<(String, u64)> {
         "leaders.jsonl",
         "verdict.json",
         "controller.log",
+        SHRUNK,
     ]
     .map(String::from)
     .into();

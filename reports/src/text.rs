@@ -10,6 +10,7 @@ use crate::findings;
 use crate::judgement::{Judgement, RunOutcome};
 use crate::run_dir::RunDir;
 use crate::run_info::shell_quoted;
+use crate::shrunk::{INCOMPLETE, shown_without, sizes};
 use crate::summary;
 use crate::wording::{count, elide, operation, percent};
 
@@ -49,6 +50,7 @@ pub fn render_within(run: &RunDir, width: usize) -> String {
     if let Some(otherwise) = summary::other_live_violation(run) {
         lines.extend(at_most(2, wrapped(&otherwise, 2, 4), width));
     }
+    lines.extend(shrunk(run).iter().flat_map(|text| wrapped(text, 2, 4)));
     // Of several mistakes, the one that gives the run its name comes first, and needs the room for its evidence.
     let by_model = judgement.violation().is_some();
     let findings = judgement.findings.iter().take(FINDINGS_MAX).flat_map(|finding| {
@@ -91,6 +93,24 @@ pub fn render_within(run: &RunDir, width: usize) -> String {
     lines.truncate(LINES_MAX - closing.len());
     lines.extend(closing);
     lines.into_iter().map(|line| line.trim_end().to_string() + "\n").collect()
+}
+
+/// How far the trial was shrunk, and the proof; empty if it was not.
+fn shrunk(run: &RunDir) -> Vec<String> {
+    let Some(shrunk) = &run.shrunk else { return Vec::new() };
+    let sizes = sizes(shrunk).map(|(what, before, after)| match before == after {
+        true => format!("{after} {what}"),
+        false => format!("{after} of {before} {what}"),
+    });
+    let mut lines = vec![format!("smallest: {}", sizes.join(", "))];
+    for left_out in &shrunk.proof {
+        let (is_needed, why) = shown_without(left_out);
+        lines.push(format!("{is_needed}: {}: without it, {why}", left_out.fault));
+    }
+    if !shrunk.is_complete {
+        lines.push(INCOMPLETE.into());
+    }
+    lines
 }
 
 /// The first `max` lines of a sentence; an ellipsis says that there are more.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use tribunal::boxed::{Replayed, replay};
+use tribunal::boxed::{Replayed, Watching, replay};
 use tribunal::{Observer, Registry};
 
 use super::{interruptible, print_report};
@@ -20,6 +20,14 @@ pub(crate) struct Args {
     #[arg(value_name = "FAILURE.TRIBUNAL")]
     file: PathBuf,
 
+    /// Record the system calls of a node with strace, beside its log: nodes/NODE.strace
+    #[arg(long, value_name = "NODE")]
+    trace: Option<String>,
+
+    /// Additional argument for every node, such as one that makes it log more; may be repeated
+    #[arg(long, value_name = "ARG", allow_hyphen_values = true)]
+    node_arg: Vec<String>,
+
     /// Directory in which the run directory is created
     #[arg(long, default_value = "store", value_name = "DIR")]
     store: PathBuf,
@@ -33,10 +41,13 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     };
     let live = Arc::new(Live::new(&ShowArgs::default()));
     let observer: Arc<dyn Observer> = live.clone();
-    let replayed = replay(&args.file, args.store.clone(), &Registry::built_in(), &observer, &stop);
+    let watching = Watching { trace: args.trace.clone(), node_arg: args.node_arg.clone() };
+    let registry = Registry::built_in();
+    let replayed = replay(&args.file, &watching, args.store.clone(), &registry, &observer, &stop);
     live.end();
     match replayed {
-        Ok(replayed) => told(&replayed),
+        Ok(replayed) if watching.is_nothing() => told(&replayed),
+        Ok(replayed) => watched(&replayed),
         Err(error) => not_started(error),
     }
 }
@@ -56,5 +67,31 @@ fn told(replayed: &Replayed) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     exit::print_text(&format!("different: {}\nrecorded: {}\n", different.join(", "), failure.sentence));
+    ExitCode::from(1)
+}
+
+/// What being watched has changed: the logs of the nodes may say more, and everything else should be the same.
+fn watched(replayed: &Replayed) -> ExitCode {
+    let Replayed { run, failure, other_box, different } = replayed;
+    print_report(run);
+    if !other_box.is_empty() {
+        exit::print_text(&format!(
+            "this box is not the recorded one: it differs in {}\n",
+            other_box.join(", ")
+        ));
+    }
+    let of_run: Vec<&str> =
+        different.iter().map(String::as_str).filter(|name| !name.starts_with("nodes/")).collect();
+    if of_run.is_empty() {
+        exit::print_text("the same run, seen closer: history, faults and verdict are identical\n");
+        return ExitCode::SUCCESS;
+    }
+    let same =
+        if run.judgement.sentence == failure.sentence { "the same verdict" } else { "another verdict" };
+    exit::print_text(&format!(
+        "not the same run: being watched, it took another course ({}), to {same}\nrecorded: {}\n",
+        of_run.join(", "),
+        failure.sentence
+    ));
     ExitCode::from(1)
 }

@@ -10,13 +10,15 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
-use serde::Serialize;
 use tribunal::boxed::schedule::Faults;
 use tribunal::boxed::search::{Candidate, Search};
-use tribunal::{Concurrency, Registry, TrialError, TrialSpec};
+use tribunal::{Concurrency, Registry, RunDir, TrialError, TrialSpec};
+use tribunal_records::boxed::{Extent, LeftOut, SHRUNK, Shrunk};
+use tribunal_reports::render::render_all;
+use tribunal_reports::run_dir::write_json;
 use tribunal_reports::wording::counted;
 
-use super::{Recorded, SearchArgs, ended, interruptible, print_report, shows, tell};
+use super::{SearchArgs, ended, interruptible, print_report, shows, tell};
 use crate::doctor::not_started;
 use crate::exit;
 
@@ -36,21 +38,6 @@ pub(crate) struct Args {
 struct State {
     spec: TrialSpec,
     faults: Faults,
-}
-
-/// One line of the proof.
-#[derive(Serialize)]
-struct Proof {
-    /// The fault that was left out.
-    without: String,
-    /// The number of boots.
-    boots: usize,
-    /// The number of those that were judged.
-    judged: usize,
-    /// Whether one of them still showed a violation.
-    shown: bool,
-    /// Whether the fault is needed: all boots were judged, and none showed a violation.
-    needed: bool,
 }
 
 /// Exits with 1 when the smallest trial is found, and with 2 if the recorded schedule does not show the violation.
@@ -90,43 +77,34 @@ fn shrink(args: &Args) -> Result<ExitCode> {
         Ok(run) => return Ok(exit::harness(anyhow!("the box did not repeat: {}", run.judgement.sentence))),
         Err(error) => return Ok(not_started(error)),
     };
-    print_report(&run);
-    let text = serde_json::to_string_pretty(&proof).expect("it is plain data");
-    let file = Path::new(&run.name).join("proof.json");
-    std::fs::write(&file, text).with_context(|| file.display().to_string())?;
-    exit::print_text(&told(&recorded, &smallest, &proof));
-    if !is_smallest {
-        exit::print_text("not every smaller trial was tried: --within gives more time\n");
-    }
+    let shrunk = Shrunk {
+        recorded: extent(&recorded.spec, &recorded.faults),
+        smallest: extent(&smallest.spec, &smallest.faults),
+        is_complete: is_smallest,
+        proof,
+    };
+    print_report(&rendered(Path::new(&run.name), &shrunk)?);
     Ok(ExitCode::from(1))
 }
 
-/// The result in words: what was left of the trial, and why nothing more can go.
-fn told(recorded: &Recorded, smallest: &State, proof: &[Proof]) -> String {
-    let (before, after) = (&recorded.spec, &smallest.spec);
-    let clients = |spec: &TrialSpec| spec.concurrency.workers(spec.nodes.into());
-    let mut text = format!(
-        "\nsmallest: {} of {}, {} of {}, {} of {}, {} of {}, {} of {}\n",
-        counted(smallest.faults.len(), "fault"),
-        recorded.faults.len(),
-        counted(after.nodes.into(), "node"),
-        before.nodes,
-        counted(clients(after), "client"),
-        clients(before),
-        counted(after.keys, "key"),
-        before.keys,
-        humantime::format_duration(after.time_limit),
-        humantime::format_duration(before.time_limit),
-    );
-    for Proof { without, boots, judged, shown, needed } in proof {
-        let boots = counted(*boots, "boot");
-        text += &match (needed, shown) {
-            (true, _) => format!("  needed: without {without}, none of {boots} shows it\n"),
-            (false, true) => format!("  not needed: without {without}, one of {boots} still shows it\n"),
-            (false, false) => format!("  unclear: without {without}, only {judged} of {boots} were judged\n"),
-        };
+/// The run with its proof, after its reports were rendered again.
+fn rendered(dir: &Path, shrunk: &Shrunk) -> Result<RunDir> {
+    write_json(dir, SHRUNK, shrunk).with_context(|| dir.join(SHRUNK).display().to_string())?;
+    let run = RunDir::load(dir)?;
+    for (_, result) in render_all(&run, dir) {
+        result?;
     }
-    text
+    Ok(run)
+}
+
+fn extent(spec: &TrialSpec, faults: &Faults) -> Extent {
+    Extent {
+        faults: faults.len(),
+        nodes: spec.nodes.into(),
+        clients: spec.concurrency.workers(spec.nodes.into()),
+        keys: spec.keys,
+        time_limit_ms: spec.time_limit.as_millis() as u64,
+    }
 }
 
 impl State {
@@ -176,17 +154,12 @@ impl Shrinker<'_> {
     }
 
     /// Each fault of the smallest state left out, once.
-    fn proof(&self, smallest: &State) -> Result<Vec<Proof>, TrialError> {
-        let each = smallest.faults.labels().into_iter().enumerate().map(|(position, without)| {
+    fn proof(&self, smallest: &State) -> Result<Vec<LeftOut>, TrialError> {
+        let each = smallest.faults.labels().into_iter().enumerate().map(|(position, fault)| {
             let state = State { faults: smallest.faults.without(&[position]), ..smallest.clone() };
             let outcome = self.search.find(self.candidates(&state), shows)?;
-            Ok(Proof {
-                without,
-                boots: outcome.boots,
-                judged: outcome.judged,
-                needed: outcome.is_clean(),
-                shown: outcome.found.is_some(),
-            })
+            let is_shown = outcome.found.is_some();
+            Ok(LeftOut { fault, boots: outcome.boots, judged: outcome.judged, is_shown })
         });
         each.collect()
     }

@@ -369,6 +369,7 @@ mod tests {
     #[test]
     fn the_words_of_a_trial_parse_to_that_trial() {
         use proptest::prelude::*;
+        use tribunal_records::boxed::Branch;
         use tribunal_records::{Concurrency, DiskKind, Net, Rate, Size};
 
         let text = || {
@@ -405,6 +406,7 @@ mod tests {
             any::<u64>(),
             proptest::option::of(proptest::sample::select(&ModelKind::ALL[..])),
             (proptest::option::of(time()), proptest::option::of(time())),
+            (proptest::option::of((time(), any::<u64>(), time())), any::<bool>()),
         );
         proptest!(|(named in named, load in load, times in times, faults in faults, rest in rest)| {
             let spec = TrialSpec::new(named.0.trim_start_matches('-').to_string() + "x").with(|spec| {
@@ -421,6 +423,8 @@ mod tests {
                 spec.check_states_limit = rest.4;
                 spec.model = rest.5.map(|model| model.name().into());
                 (spec.max_p99, spec.max_recovery) = rest.6;
+                spec.trace = rest.7.1.then(|| "n1".into());
+                spec.box_branch = rest.7.0.map(|(at, seed, after)| Branch { at, seed, end: at + after });
             });
             let again = meant(&spec.words()).map_err(|error| TestCaseError::fail(format!("{error:#}: {:?}", spec.words())))?;
             prop_assert_eq!(again.spec, spec);

@@ -10,6 +10,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 use tribunal_checker::model::Objects;
+use tribunal_records::boxed::Branch;
 use tribunal_records::path;
 use tribunal_records::quantity::{
     duration, optional_duration, parse_count, parse_duration, parse_share, parse_within,
@@ -203,6 +204,10 @@ pub(super) struct TrialArgs {
     #[arg(long, value_name = "ORACLE", help_heading = CHECK, hide_short_help = true)]
     skip_oracle: Vec<String>,
 
+    /// Record the system calls of a node with strace, beside its log: nodes/NODE.strace
+    #[arg(long, value_name = "NODE", help_heading = OUTPUT, hide_short_help = true)]
+    trace: Option<String>,
+
     /// Run in a box: a virtual machine in which everything repeats bit for bit
     ///
     /// It needs QEMU and a kernel: `tribunal box setup` brings them, without root.
@@ -221,6 +226,10 @@ pub(super) struct TrialArgs {
     /// A further file or directory that a box contains; may be repeated
     #[arg(long, value_name = "PATH", help_heading = WHAT, hide_short_help = true)]
     box_path: Vec<String>,
+
+    /// From a moment on, another seed: MOMENT,SEED,END; printed by `tribunal branch`
+    #[arg(long, value_name = "BRANCH", allow_hyphen_values = true, help_heading = WHAT, hide_short_help = true)]
+    box_branch: Option<Branch>,
 
     /// Directory in which run directories are created
     #[arg(long, default_value = "store", value_name = "DIR", help_heading = OUTPUT)]

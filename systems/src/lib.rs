@@ -35,6 +35,7 @@ pub use described::{Described, SCHEMA as DESCRIPTION_SCHEMA, WrongDescription};
 pub use flaw::Flaw;
 pub use node_output::NodeOutput;
 pub use node_port::{Dial, Direct, NodePort};
+pub use program::program;
 pub use user::User;
 
 /// A boxed future of a [`System`] or a [`Dial`], so that both can be trait objects.

@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 use crate::Unusable;
 
 /// The executable of this name on the `PATH`; `package` is the Debian package that contains it.
-pub(crate) fn program(name: &'static str, package: &'static str) -> Result<PathBuf, Unusable> {
+///
+/// # Errors
+/// When there is none.
+pub fn program(name: &'static str, package: &'static str) -> Result<PathBuf, Unusable> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     // Debian installs servers into directories that are only on root's PATH.
     let directories = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);

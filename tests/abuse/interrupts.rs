@@ -1,9 +1,10 @@
 //! Other ways to interrupt than Ctrl-C during a run.
 
 use std::io::Read;
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{SigHandler, Signal, kill, signal};
 use nix::unistd::Pid;
 
 use crate::program::{Ended, Store, wait_until};
@@ -22,7 +23,11 @@ fn says(store: &Store, file: &str, text: &str) -> bool {
 fn a_closed_terminal_ends_a_run_in_order() {
     let store = Store::in_memory();
     let args = "run register --nodes 3 --time-limit 10m --nemesis-interval 1s --rate 100";
-    let child = store.command(args).spawn().expect("it starts");
+    let mut command = store.command(args);
+    // The tests themselves may run under nohup.
+    // SAFETY: `signal` is async-signal-safe, and no Rust code runs as a handler.
+    unsafe { command.pre_exec(|| Ok(signal(Signal::SIGHUP, SigHandler::SigDfl).map(drop)?)) };
+    let child = command.spawn().expect("it starts");
     wait_until("a fault is recorded", || says(&store, "faults.jsonl", "apply"));
     kill(pid(&child), Signal::SIGHUP).unwrap();
     Ended::of(child.wait_with_output().unwrap()).expect(130);

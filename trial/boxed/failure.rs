@@ -15,23 +15,25 @@ use flate2::Compression;
 use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use serde::{Deserialize, Serialize};
-use tribunal_box::{Machine, Parts, hash};
+use tribunal_box::guest::Job;
+use tribunal_box::{Image, Machine, Parts, hash};
 use tribunal_records::TrialSpec;
-use tribunal_records::boxed::BoxIdentity;
+use tribunal_records::boxed::{BoxIdentity, Branch};
 use tribunal_reports::judgement::{Judgement, RunOutcome};
 use tribunal_reports::run_dir::RunDir;
 
-use super::boot;
+use super::{TRIAL, boot};
+use crate::cluster::TRACER;
 use crate::error::TrialError;
 use crate::observer::Observer;
-use crate::plan::{lookup, model};
+use crate::plan::{lookup, model, tracer};
 use crate::registry::Registry;
 use crate::stop::Stop;
 
 /// Its name in a run directory.
 pub const NAME: &str = "failure.tribunal";
 /// Version of the description; it grows when a field changes its meaning.
-const SCHEMA_VERSION: u32 = 1;
+const SCHEMA_VERSION: u32 = 2;
 /// The parts of the archive.
 const PARTS: [&str; 3] = ["failure.json", "kernel", "image"];
 /// No part of a failure is larger: a bound for files from elsewhere.
@@ -54,6 +56,8 @@ pub struct Failure {
     memory_mib: u64,
     init: Vec<String>,
     env: Vec<(String, String)>,
+    job: Job,
+    branch: Option<Branch>,
 }
 
 /// What is wrong with a failure file.
@@ -67,6 +71,44 @@ pub enum FailureError {
     Contents(String),
 }
 
+/// What is changed in a replay, to see more. A run that is watched is rarely the same.
+#[derive(Clone, Debug, Default)]
+pub struct Watching {
+    /// The node whose system calls are recorded.
+    pub trace: Option<String>,
+    /// Further arguments of every node.
+    pub node_arg: Vec<String>,
+}
+
+impl Watching {
+    /// Whether nothing is changed.
+    pub fn is_nothing(&self) -> bool {
+        self.trace.is_none() && self.node_arg.is_empty()
+    }
+
+    /// Changes the trial, here and in the guest.
+    fn change(&self, spec: &mut TrialSpec, machine: &mut Machine) -> Result<()> {
+        let change = |spec: &mut TrialSpec| {
+            spec.trace = self.trace.clone().or(spec.trace.take());
+            spec.node_arg.extend(self.node_arg.iter().cloned());
+        };
+        change(spec);
+        spec.validate().map_err(|why| anyhow!("--{why}"))?;
+        for (_, text) in machine.job.files.iter_mut().filter(|(path, _)| path == Path::new(TRIAL)) {
+            let mut inside: TrialSpec = serde_json::from_str(text)?;
+            change(&mut inside);
+            *text = serde_json::to_string(&inside)?;
+        }
+        if self.trace.is_some() {
+            let mut more = Image::default();
+            more.add(&tracer()?)?;
+            // The kernel unpacks one archive after the other.
+            machine.image.extend(more.to_bytes()?);
+        }
+        Ok(())
+    }
+}
+
 /// What a replay showed.
 #[derive(Debug)]
 pub struct Replayed {
@@ -74,7 +116,7 @@ pub struct Replayed {
     pub run: RunDir,
     /// The original.
     pub failure: Failure,
-    /// In which parts the two boxes differ.
+    /// In which parts the two boxes differ, beside what was changed on purpose.
     pub other_box: Vec<&'static str>,
     /// The files whose contents differ, or that only one of the two has; `verdict` for the verdict.
     pub different: Vec<String>,
@@ -93,6 +135,8 @@ pub(super) fn save(file: &Path, machine: &Machine, run: &RunDir) -> Result<()> {
         memory_mib: machine.memory_mib,
         init: machine.init.clone(),
         env: machine.env.clone(),
+        job: machine.job.clone(),
+        branch: machine.branch,
     };
     let write = || -> Result<()> {
         let out = GzEncoder::new(BufWriter::new(File::create(file)?), Compression::fast());
@@ -135,11 +179,9 @@ fn load(file: &Path, parts: Parts) -> Result<(Failure, Machine), FailureError> {
     let mut part = |name: &str| found.remove(name).ok_or_else(|| bad(format!("it lacks `{name}`")));
     let failure: Failure =
         serde_json::from_slice(&part("failure.json")?).map_err(|why| bad(why.to_string()))?;
-    if failure.schema_version > SCHEMA_VERSION {
-        let why = format!(
-            "its version is {}, and this Tribunal knows up to {SCHEMA_VERSION}",
-            failure.schema_version
-        );
+    if failure.schema_version != SCHEMA_VERSION {
+        let why =
+            format!("its version is {}, and this Tribunal knows {SCHEMA_VERSION}", failure.schema_version);
         return Err(FailureError::Contents(why));
     }
     let machine = Machine {
@@ -149,6 +191,8 @@ fn load(file: &Path, parts: Parts) -> Result<(Failure, Machine), FailureError> {
         memory_mib: failure.memory_mib,
         init: failure.init.clone(),
         env: failure.env.clone(),
+        job: failure.job.clone(),
+        branch: failure.branch,
     };
     Ok((failure, machine))
 }
@@ -159,21 +203,27 @@ fn load(file: &Path, parts: Parts) -> Result<(Failure, Machine), FailureError> {
 /// When the file cannot be used ([`TrialError::Spec`]), or the box fails.
 pub fn replay(
     file: &Path,
+    watching: &Watching,
     store: PathBuf,
     registry: &Registry,
     observer: &Arc<dyn Observer>,
     stop: &Stop,
 ) -> Result<Replayed, TrialError> {
     let parts = Parts::find().map_err(|why| TrialError::spec(why.into()))?;
-    let (failure, machine) =
+    let (failure, mut machine) =
         load(file, parts).map_err(|why| TrialError::spec(anyhow!("{}: {why}", file.display())))?;
+    // `latest` is another directory once the run has begun.
+    let file = file.canonicalize().map_err(|why| TrialError::spec(anyhow!("{}: {why}", file.display())))?;
     let here = machine.identity().map_err(|why| TrialError::Harness(why.to_string()))?;
     let other_box = here.differences(&failure.identity);
-    let spec = TrialSpec { store, ..failure.spec.clone() };
+    let mut spec = TrialSpec { store, ..failure.spec.clone() };
+    if !watching.is_nothing() {
+        watching.change(&mut spec, &mut machine).map_err(TrialError::spec)?;
+    }
     let workload = lookup("workload", &spec.workload, registry.workloads(), |entry| entry.name);
     let model = workload.and_then(|workload| model(workload, spec.model.as_deref(), registry));
     let model = model.map_err(TrialError::spec)?;
-    let run = boot(&machine, &spec, &model, observer, stop, true)?;
+    let run = boot(&machine, None, &spec, &model, observer, stop, true)?;
     let found = evidence(Path::new(&run.name)).map_err(|why| TrialError::harness(why.into()))?;
     let names = found.keys().chain(failure.evidence.keys());
     let mut different: Vec<String> =
@@ -183,10 +233,11 @@ pub fn replay(
     }
     different.sort();
     different.dedup();
-    if run.judgement.outcome == RunOutcome::Violation && different.is_empty() && other_box.is_empty() {
+    let is_same = different.is_empty() && other_box.is_empty() && watching.is_nothing();
+    if run.judgement.outcome == RunOutcome::Violation && is_same {
         let copy = Path::new(&run.name).join(NAME);
         // A convenience: the new run directory is as complete as the old one.
-        let _ = std::fs::copy(file, copy);
+        let _ = std::fs::copy(&file, copy);
     }
     Ok(Replayed { run, failure, other_box, different })
 }
@@ -207,6 +258,7 @@ fn evidence(run: &Path) -> io::Result<BTreeMap<String, String>> {
             for entry in found {
                 files.push(format!("nodes/{}", entry?.file_name().to_string_lossy()));
             }
+            files.retain(|name| !name.ends_with(TRACER));
         }
         Err(why) if why.kind() == io::ErrorKind::NotFound => {}
         Err(why) => return Err(why),

@@ -47,7 +47,7 @@ fn record(tape: &Arc<OnTape>) -> Result<(), (String, bool)> {
 fn watch_interrupts(tape: &Arc<OnTape>, stop: &Stop) -> std::io::Result<()> {
     let (tape, stop) = (tape.clone(), stop.clone());
     let watch = move || {
-        while locked(&tape.0).interrupted() == 0 {
+        while !locked(&tape.0).is_interrupted() {
             thread::sleep(POLL);
         }
         stop.interrupt();
@@ -69,7 +69,10 @@ impl OnTape {
 impl Observer for OnTape {
     fn on_event(&self, t: Nanos, event: &TrialEvent<'_>) {
         let event = match event {
-            TrialEvent::Opened(info, _) => GuestEvent::Opened(Box::new((*info).clone())),
+            TrialEvent::Opened(info, _) => {
+                locked(&self.0).set_clock(Duration::from_nanos(t));
+                GuestEvent::Opened(Box::new((*info).clone()))
+            }
             TrialEvent::Phase(name) => GuestEvent::Phase((*name).into()),
             TrialEvent::Fault(fault) => GuestEvent::Fault(Box::new((*fault).clone())),
             TrialEvent::Status(status) => GuestEvent::Status(status.clone()),

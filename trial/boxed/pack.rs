@@ -10,7 +10,7 @@ use tribunal_records::{Net, TrialSpec};
 
 use super::{SCHEDULE, STORE, TRIAL};
 use crate::executable;
-use crate::plan::{lookup, model, switches, system};
+use crate::plan::{lookup, model, switches, system, tracer};
 use crate::registry::{Registry, RunModel};
 
 /// Kernel modules by which Tribunal looks at sockets, and makes disks.
@@ -47,6 +47,7 @@ pub(super) fn pack(
     }
     files.extend(spec.system.contains('/').then(|| spec.system.clone().into()));
     files.extend(spec.box_path.iter().map(PathBuf::from));
+    files.extend(spec.trace.as_ref().map(|_| tracer()).transpose()?);
     for path in files {
         image.add(&path).context("--box")?;
     }
@@ -67,21 +68,7 @@ pub(super) fn pack(
         image.write(Path::new(path), text.into(), 0o644);
     }
     let wanted = [&MODULES[..], if spec.net == Net::Proxy { &[] } else { &NAMESPACE_MODULES }].concat();
-    let modules = Machine::modules(&parts, &wanted)?;
-    let modules = modules.iter().enumerate().map(|(number, module)| {
-        let place = PathBuf::from(format!("/box/modules/{number:02}.ko"));
-        image.write(&place, std::fs::read(module).with_context(|| module.display().to_string())?, 0o644);
-        Ok(place)
-    });
-    let modules = modules.collect::<Result<_>>()?;
-    let schedule = spec.schedule.as_ref().map(|schedule| {
-        let text = std::fs::read(schedule).with_context(|| format!("--schedule: {}", schedule.display()))?;
-        image.write(Path::new(SCHEDULE), text, 0o644);
-        anyhow::Ok(PathBuf::from(SCHEDULE))
-    });
-    let schedule = schedule.transpose()?;
-    let inside = TrialSpec { boxed: false, store: STORE.into(), schedule, ..spec.clone() };
-    image.write(Path::new(TRIAL), serde_json::to_vec(&inside)?, 0o644);
+    image.add_modules(&Machine::modules(&parts, &wanted)?)?;
     let start = executable::command(["guest"])?;
     let words = start.get_args().map(|word| word.to_string_lossy().into_owned());
     let env = start.get_envs().filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())));
@@ -91,11 +78,10 @@ pub(super) fn pack(
         args: start.get_args().map(Into::into).collect(),
         env: env.iter().cloned().chain(path).chain([("HOME".into(), "/root".into())]).collect(),
         directory: std::env::current_dir().context("there is no working directory")?,
+        files: files_of(spec)?,
         results: STORE.into(),
-        modules,
         seed: spec.box_seed,
     };
-    job.put_into(&mut image);
     image.make_directory(Path::new("/root"));
     let env = env.iter().map(|(name, value)| {
         (name.to_string_lossy().into_owned(), value.to_string_lossy().trim_end().to_owned())
@@ -108,8 +94,29 @@ pub(super) fn pack(
         memory_mib: (spec.box_memory.0 >> 20) as u64,
         init: words.collect(),
         env: env.collect(),
+        job,
+        branch: spec.box_branch,
     };
     Ok((machine, model))
+}
+
+/// The trial as the guest runs it, and its schedule if it has one.
+fn files_of(spec: &TrialSpec) -> Result<Vec<(PathBuf, String)>> {
+    let schedule = spec.schedule.as_ref().map(|schedule| {
+        let text = std::fs::read_to_string(schedule);
+        text.with_context(|| format!("--schedule: {}", schedule.display()))
+    });
+    let schedule = schedule.transpose()?;
+    let inside = TrialSpec {
+        boxed: false,
+        // A branch changes nothing before its moment.
+        box_branch: None,
+        store: STORE.into(),
+        schedule: schedule.as_ref().map(|_| SCHEDULE.into()),
+        ..spec.clone()
+    };
+    let trial = (TRIAL.into(), serde_json::to_string(&inside)?);
+    Ok([trial].into_iter().chain(schedule.map(|text| (SCHEDULE.into(), text))).collect())
 }
 
 /// Enough for programs that look up users and hosts.

@@ -1,4 +1,5 @@
-//! Boots many boxes, as many side by side as there are processors, until one shows what is looked for.
+//! Boots many boxes, as many side by side as there are processors, until one shows what is looked for. All that have
+//! the same beginning start from one snapshot.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -7,7 +8,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use tribunal_box::{BoxError, Machine, Snapshot};
 use tribunal_records::TrialSpec;
+use tribunal_records::boxed::Branch;
 use tribunal_reports::judgement::RunOutcome;
 use tribunal_reports::run_dir::RunDir;
 
@@ -54,6 +57,51 @@ pub struct Search<'a> {
     pub scratch: PathBuf,
     /// Is told of every boot.
     pub told: &'a (dyn Fn(&Booted<'_>) + Sync),
+    /// What they begin from.
+    pub snapshots: Snapshots,
+}
+
+/// The last snapshots, from which all boots begin that are the same up to them.
+#[derive(Debug, Default)]
+pub struct Snapshots {
+    /// Of a machine that is ready for a job.
+    ready: Kept,
+    /// Of a run at the moment of its branch.
+    at_branch: Kept,
+}
+
+/// A snapshot, and the machine that it was made for.
+type Kept = Mutex<Option<(Machine, Arc<Snapshot>)>>;
+
+impl Snapshots {
+    /// The snapshot from which a machine is continued.
+    fn of(&self, machine: &Machine, cancel: &Stop) -> Result<Arc<Snapshot>, TrialError> {
+        let gives_up = || cancel.count() > 0;
+        let common = machine.without_job();
+        let ready = kept(&self.ready, common, |common| common.ready(&gives_up))?;
+        let Some(branch) = machine.branch else { return Ok(ready) };
+        let common = Machine { branch: Some(Branch { seed: 0, ..branch }), ..machine.clone() };
+        kept(&self.at_branch, common, |common| common.at_branch(&ready, &gives_up))
+    }
+}
+
+/// The kept snapshot if it is of that machine, else a new one.
+fn kept(
+    last: &Kept,
+    machine: Machine,
+    make: impl FnOnce(&Machine) -> Result<Option<Snapshot>, BoxError>,
+) -> Result<Arc<Snapshot>, TrialError> {
+    let mut last = locked(last);
+    if let Some((made_for, snapshot)) = &*last
+        && *made_for == machine
+    {
+        return Ok(snapshot.clone());
+    }
+    let made = make(&machine).map_err(|why| TrialError::Harness(why.to_string()))?;
+    let made = made.ok_or_else(|| TrialError::Harness("interrupted".into()))?;
+    let snapshot = Arc::new(made);
+    *last = Some((machine, snapshot.clone()));
+    Ok(snapshot)
 }
 
 /// A boot that has ended.
@@ -119,7 +167,8 @@ impl Search<'_> {
                     candidate.spec.clone().with(|spec| (spec.boxed, spec.store) = (true, scratch.clone()));
                 let booted = scheduled(spec, candidate.faults.as_ref(), &scratch).and_then(|spec| {
                     let (machine, model) = prepare(&spec, candidate.instead.as_deref(), self.registry)?;
-                    boot(&machine, &spec, &model, &observer, &cancel, false)
+                    let snapshot = self.snapshots.of(&machine, &cancel)?;
+                    boot(&machine, Some(&snapshot), &spec, &model, &observer, &cancel, false)
                 });
                 match booted {
                     Ok(run) => {

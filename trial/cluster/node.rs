@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::{Child, ExitStatus};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill, killpg};
@@ -21,7 +21,7 @@ use tribunal_systems::{Place, System};
 
 use super::guard::{Guard, GuardedResource};
 use super::logs::{self, NodeLog};
-use super::spawn::{Spawner, thread};
+use super::spawn::{Spawner, TRACER, thread};
 use crate::lock::locked;
 
 /// An exit of a node that Tribunal did not request.
@@ -66,6 +66,8 @@ pub(crate) struct Node {
     namespace: Option<OwnedFd>,
     /// A cgroup that its processes cannot leave, if one could be created.
     cgroup: Option<NodeCgroup>,
+    /// Where its system calls are written, if anybody wants them.
+    trace: OnceLock<PathBuf>,
     process: Mutex<ProcessState>,
     /// Whether it has answered since its last start.
     has_answered: AtomicBool,
@@ -140,6 +142,7 @@ impl Node {
             mark,
             namespace,
             cgroup,
+            trace: OnceLock::new(),
             process,
             has_answered,
             has_ever_answered: AtomicBool::default(),
@@ -151,6 +154,11 @@ impl Node {
     /// The pid of its process, to be watched.
     pub(crate) fn pids(&self) -> watch::Receiver<Option<u32>> {
         self.pid.subscribe()
+    }
+
+    /// From its next start on, its system calls are written beside its log.
+    pub(super) fn trace(&self) {
+        let _ = self.trace.set(self.log_path.with_extension(TRACER));
     }
 
     fn process(&self) -> MutexGuard<'_, ProcessState> {
@@ -179,7 +187,8 @@ impl Node {
         let command = system.command(&self.place);
         self.place.log.begin();
         self.has_answered.store(false, Ordering::Relaxed);
-        let mut child = with.spawn(&command, &self.mark, self.namespace.as_ref(), self.cgroup.as_ref())?;
+        let (trace, namespace) = (self.trace.get().map(PathBuf::as_path), self.namespace.as_ref());
+        let mut child = with.spawn(&command, trace, &self.mark, namespace, self.cgroup.as_ref())?;
         let pid = Pid::from_raw(child.id() as i32);
         guard.add(&GuardedResource::ProcessGroup(pid));
         let outputs = (child.stdout.take(), child.stderr.take());

@@ -9,6 +9,7 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
 
@@ -25,6 +26,29 @@ struct SpawnRequest {
     command: Command,
     reply: mpsc::Sender<io::Result<Child>>,
 }
+
+/// The same command under strace, which appends every system call of its processes to a file. The node itself stays
+/// the child (`-D`), so signals reach it.
+fn traced(command: &Command, file: &Path) -> io::Result<Command> {
+    let program = match command.get_program() {
+        // Of strace itself.
+        own if own == "/proc/self/exe" => executable::path().map_err(io::Error::other)?.into(),
+        other => other.to_owned(),
+    };
+    let mut traced = Command::new(TRACER);
+    traced.args(["-D", "-f", "-A", "-ttt", "-T", "-s", "100", "-o"]).arg(file).arg("--");
+    traced.arg(program).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => traced.env(name, value),
+            None => traced.env_remove(name),
+        };
+    }
+    Ok(traced)
+}
+
+/// The program that shows the system calls of another.
+pub(crate) const TRACER: &str = "strace";
 
 /// Handle of the spawning thread.
 pub(crate) struct Spawner {
@@ -64,10 +88,11 @@ impl Spawner {
     }
 
     /// Starts a program: marked, in its own process group, killed with this process, without input, with both
-    /// outputs piped; in the network namespace and the cgroup, if given.
+    /// outputs piped; in the network namespace and the cgroup, if given. Its system calls go to the file `trace`.
     pub(crate) fn spawn(
         &self,
         program: &tribunal_systems::Command,
+        trace: Option<&Path>,
         mark: &str,
         namespace: Option<&OwnedFd>,
         cgroup: Option<&NodeCgroup>,
@@ -81,6 +106,9 @@ impl Spawner {
             command.args(&program.args);
             command
         };
+        if let Some(file) = trace {
+            command = traced(&command, file)?;
+        }
         command.envs(program.env.iter().map(|(name, value)| (name, value)));
         if let Some(directory) = &program.directory {
             command.current_dir(directory);
