@@ -151,6 +151,7 @@ Exit codes:
   2    none does
   3    harness failure
   64   bad arguments, or no violation in a box";
+#[cfg(feature = "box")]
 const BISECT_EXAMPLES: &str = "\
 Examples:
   tribunal bisect --binaries etcd-3.4,etcd-3.5,etcd-3.6 store/latest

@@ -117,8 +117,12 @@ fn boot(
     let junit = Junit::open(&store.path().join("junit.xml"), spec);
     observers.extend(junit.ok().map(|junit| Arc::new(junit) as _));
     let mut recording = Recording::new(store, observers.clone());
-    let boot = snapshot.map_or_else(|| machine.boot(), |snapshot| machine.resume(snapshot));
+    let boot = match snapshot {
+        Some(snapshot) => machine.resume(snapshot).map(Some),
+        None => machine.boot(&|| stop.count() > 1),
+    };
     let boot = boot.map_err(|why| TrialError::Harness(why.to_string()))?;
+    let boot = boot.ok_or_else(|| TrialError::Harness("interrupted before the run began".into()))?;
     recording.receive(boot, spec, stop)?;
 
     let mut store = recording.store;

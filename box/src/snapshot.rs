@@ -32,18 +32,20 @@ const PAUSE: [&str; 2] = ["-action", "panic=pause"];
 const GO_ON: [&str; 2] = ["-action", "panic=none"];
 
 impl Machine {
-    /// Starts the machine: it dies with this thread. Every run begins with a snapshot, whether or not somebody keeps it:
-    /// QEMU forgets what it had translated, and a guest can see that ([`crate`]).
+    /// Starts the machine; it dies with this thread. `None`: the user gave up.
+    ///
+    /// Every run is continued from a snapshot, whether or not somebody keeps it: QEMU's table of addresses is empty
+    /// then, and a guest can see what that holds ([`crate`]).
     ///
     /// # Errors
     /// When the machine fails.
-    pub fn boot(&self) -> Result<Boot, BoxError> {
-        let made = |snapshot: Option<Snapshot>| snapshot.expect("nobody gives up");
-        let ready = made(self.ready(&|| false)?);
-        match self.branch {
-            None => self.resume(&ready),
-            Some(_) => self.resume(&made(self.at_branch(&ready, &|| false)?)),
-        }
+    pub fn boot(&self, gives_up: &dyn Fn() -> bool) -> Result<Option<Boot>, BoxError> {
+        let Some(ready) = self.ready(gives_up)? else { return Ok(None) };
+        let start = match self.branch {
+            None => Some(ready),
+            Some(_) => self.at_branch(&ready, gives_up)?,
+        };
+        start.map(|start| self.resume(&start)).transpose()
     }
 
     /// This machine without a job: machines that are the same up to here can be continued from the same

@@ -29,7 +29,7 @@ fn main() {
         return probe();
     }
     let Some(parts) = parts() else { return };
-    let (first, (second, other)) = (files(machine(&parts, 7).boot()), {
+    let (first, (second, other)) = (booted(&machine(&parts, 7)), {
         // The second boot competes for the processors, and starts at another time.
         let stop = AtomicBool::new(false);
         thread::scope(|scope| {
@@ -41,7 +41,7 @@ fn main() {
                 }))
             });
             thread::sleep(Duration::from_millis(1_234));
-            let both = (files(machine(&parts, 7).boot()), files(machine(&parts, 8).boot()));
+            let both = (booted(&machine(&parts, 7)), booted(&machine(&parts, 8)));
             stop.store(true, Ordering::Relaxed);
             both
         })
@@ -49,7 +49,7 @@ fn main() {
     // More boots, for whoever doubts: each says when its program began.
     let more = std::env::var("TRIBUNAL_BOX_BOOTS").ok().and_then(|text| text.parse().ok()).unwrap_or(0);
     for nth in 0..more {
-        let began = text(&files(machine(&parts, 7).boot())["nanoseconds"]);
+        let began = text(&booted(&machine(&parts, 7))["nanoseconds"]);
         println!("boot {nth}: {began}");
         assert_eq!(began, text(&first["nanoseconds"]));
     }
@@ -92,7 +92,7 @@ fn main() {
     assert_ne!(text(&one["later-entropy"]), text(&two["later-entropy"]));
     assert_ne!(text(&one["later-times"]), text(&two["later-times"]));
     assert_same(&one, &files(branch(1).resume(&moment)), "the same branch again");
-    assert_same(&one, &files(branch(1).boot()), "the same branch, from the start");
+    assert_same(&one, &booted(&branch(1)), "the same branch, from the start");
     println!("snapshots repeat: ok");
 }
 
@@ -140,6 +140,11 @@ fn machine(parts: &Parts, seed: u64) -> Machine {
         job: Job { directory: "/".into(), results: RESULTS.into(), seed, ..Job::default() },
         branch: None,
     }
+}
+
+/// The files of a machine that is started.
+fn booted(machine: &Machine) -> Files {
+    files(machine.boot(&|| false).map(|boot| boot.expect("nobody gives up")))
 }
 
 /// The files that the probe has written.
