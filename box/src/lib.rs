@@ -33,6 +33,7 @@ mod elf;
 pub mod guest;
 mod identity;
 mod image;
+mod kept;
 mod machine;
 mod modules;
 mod parts;

@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 
 use crate::BoxError;
 use crate::guest::{Job, PAUSE_INSTRUCTIONS};
+use crate::kept;
 use crate::machine::{Boot, Machine, NANOSECONDS_PER_INSTRUCTION, failed};
 use crate::tape::Tape;
 
@@ -54,11 +55,28 @@ impl Machine {
         Machine { job: Job::default(), branch: None, ..self.clone() }
     }
 
-    /// Boots the machine until it is ready for a job. `None`: the user gave up.
+    /// The machine when it is ready for a job, from an earlier run if it was kept. `None`: the user gave up.
     ///
     /// # Errors
     /// When the machine fails.
     pub fn ready(&self, gives_up: &dyn Fn() -> bool) -> Result<Option<Snapshot>, BoxError> {
+        let file = kept::file_of(self)?;
+        if let Some(state) = kept::open(&file) {
+            return Ok(Some(Snapshot(state)));
+        }
+        let made = self.booted(gives_up)?;
+        if let Some(Snapshot(state)) = &made {
+            // It only saves time.
+            let _ = kept::keep(&file, state);
+        }
+        Ok(made)
+    }
+
+    /// Boots the machine until it is ready for a job. `None`: the user gave up.
+    ///
+    /// # Errors
+    /// When the machine fails.
+    pub fn booted(&self, gives_up: &dyn Fn() -> bool) -> Result<Option<Snapshot>, BoxError> {
         let (tape, memory) = Tape::create().map_err(failed("cannot make the tape"))?;
         let boot = self.without_job().start(tape, &memory, &PAUSE)?;
         snapshot_of(boot, gives_up)

@@ -68,6 +68,8 @@ fn main() {
 
     // A machine that is ready for its job does with it what a booted one does.
     let ready = machine(&parts, 0).ready(&|| false).expect("it is made").expect("the machine gets ready");
+    let kept = machine(&parts, 9).boot(&|| false).map(|boot| boot.expect("nobody gives up"));
+    assert!(!files(kept).is_empty(), "a kept one starts");
     for nth in 0..2 {
         assert_same(&first, &files(machine(&parts, 7).resume(&ready)), &format!("continued {nth}"));
     }
@@ -144,7 +146,12 @@ fn machine(parts: &Parts, seed: u64) -> Machine {
 
 /// The files of a machine that is started.
 fn booted(machine: &Machine) -> Files {
-    files(machine.boot(&|| false).map(|boot| boot.expect("nobody gives up")))
+    let start = machine.booted(&|| false).expect("it boots").expect("nobody gives up");
+    let start = match machine.branch {
+        None => start,
+        Some(_) => machine.at_branch(&start, &|| false).expect("it runs").expect("nobody gives up"),
+    };
+    files(machine.resume(&start))
 }
 
 /// The files that the probe has written.
