@@ -53,7 +53,6 @@ pub(crate) fn run(args: &DoctorArgs) -> ExitCode {
         capabilities().iter().for_each(|it| exit::print_text(&capability(it)));
         return ExitCode::SUCCESS;
     };
-    #[cfg(feature = "box")]
     if system == "box" {
         let found = tribunal::machine::boxes();
         exit::print_text(&capability(&found));

@@ -9,6 +9,8 @@ use tribunal_box::Parts;
 use tribunal_nemesis::{
     Drawn, FAULTS, FaultSelection, Links, NodeCgroup, Plan, Schedule, Setting, remove_cgroup,
 };
+#[cfg(not(feature = "box"))]
+use tribunal_records::features::left_out;
 use tribunal_records::{DiskKind, Net};
 
 use crate::cluster::disks::fuse_available;
@@ -80,24 +82,28 @@ pub fn capabilities() -> Vec<Capability> {
             "run as root, or in a session with delegated cgroups of version 2 (systemd-run --user --scope)",
         ),
     ];
-    #[cfg(feature = "box")]
     all.push(boxes());
     all.extend(faults());
     all
 }
 
 /// Whether `run --box` works here.
-#[cfg(feature = "box")]
 pub fn boxes() -> Capability {
-    let version = Parts::find().and_then(|parts| parts.version());
+    #[cfg(feature = "box")]
+    let version = Parts::find().and_then(|parts| parts.version()).map_err(|why| why.to_string());
+    #[cfg(not(feature = "box"))]
+    let version: Result<String, String> = Err(left_out("box"));
     Capability {
         name: "box".into(),
         needed_for: match &version {
             Ok(version) => format!("run --box, in {version}"),
             Err(_) => "run --box, replay, convict, shrink, bisect".into(),
         },
-        lacks: version.err().map(|why| why.to_string()),
-        get: "tribunal box setup",
+        lacks: version.err(),
+        get: match cfg!(feature = "box") {
+            true => "tribunal box setup",
+            false => "build Tribunal with this feature",
+        },
     }
 }
 
@@ -149,9 +155,16 @@ fn faults() -> Vec<Capability> {
     let works = FAULTS.iter().filter(|fault| impossible.iter().all(|(name, _)| name != fault.name));
     let works: Vec<&str> = works.map(|fault| fault.name).collect();
     let some = Capability { name: "faults".into(), needed_for: works.join(", "), lacks: None, get: "" };
-    let others = impossible.into_iter().map(|(fault, why)| Capability {
-        name: format!("fault {fault}"),
-        needed_for: format!("--nemesis {fault}"),
+    let mut by_reason: Vec<(String, Vec<String>)> = Vec::new();
+    for (fault, why) in impossible {
+        match by_reason.iter_mut().find(|(reason, _)| *reason == why) {
+            Some((_, faults)) => faults.push(fault.to_string()),
+            None => by_reason.push((why, vec![fault.to_string()])),
+        }
+    }
+    let others = by_reason.into_iter().map(|(why, faults)| Capability {
+        name: format!("fault{} {}", if faults.len() == 1 { "" } else { "s" }, faults.join(", ")),
+        needed_for: format!("--nemesis {}", faults.join(",")),
         lacks: Some(why),
         get: "docs/machines.md",
     });

@@ -13,10 +13,11 @@
 use std::collections::BTreeSet;
 use std::io::Write;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD as BASE64;
 use serde::Serialize;
 use tribunal_checker::op::{F, Nanos, Op, Outcome};
 
-use super::raw::base64;
 use crate::wording::{elide, operation, value};
 
 /// The maximum number of operations on a page; beyond it, only those around the violation.
@@ -81,9 +82,9 @@ pub(super) fn pack(ops: &[Op], centre: usize, unit_ns: Nanos) -> Columns {
         first,
         n: here.len(),
         names: names.iter().map(|f| elide(f.name(), 30)).chain(["…".to_string()]).collect(),
-        packed: base64(&gzip(&columns.concat())),
+        packed: BASE64.encode(gzip(&columns.concat())),
         words_first,
-        words: base64(&gzip(words.join("\n").as_bytes())),
+        words: BASE64.encode(gzip(words.join("\n").as_bytes())),
     }
 }
 

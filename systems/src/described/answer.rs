@@ -3,12 +3,13 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD as BASE64;
 use regex_lite::Regex;
 use tribunal_checker::op::{F, Value};
 use tribunal_workloads::Completion;
 
 use super::file::{self, Kind, Wire};
-use crate::base64;
 
 /// The rules of one operation.
 #[derive(Clone, Debug)]
@@ -275,7 +276,7 @@ impl Rule {
         let decoded;
         let text = match self.base64 {
             true => {
-                let bytes = base64::decode(text.trim()).map_err(|error| format!("no base64 ({error})"))?;
+                let bytes = BASE64.decode(text.trim()).map_err(|error| format!("no base64 ({error})"))?;
                 decoded = String::from_utf8(bytes).map_err(|_| "base64 of what is no UTF-8".to_string())?;
                 &decoded
             }

@@ -6,6 +6,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD as BASE64;
 use hyper::header::HeaderName;
 use tribunal_checker::op::{F, Value};
 use tribunal_workloads::{Client, Object, Request};
@@ -24,7 +26,6 @@ use super::scope::Scope;
 use super::shared_program::SharedProgram;
 use super::stream::StreamClient;
 use super::template::{Fills, Template, Values};
-use crate::base64;
 use crate::program::executable;
 use crate::{Breach, Command, NodePort, Operations, Place};
 
@@ -186,7 +187,7 @@ pub(super) struct RequestValues<'a> {
 impl Fills for RequestValues<'_> {
     fn value(&self, name: &str) -> Option<Cow<'_, str>> {
         if let Some(name) = name.strip_suffix(".base64") {
-            return Some(base64::encode(&*self.value(name)?).into());
+            return Some(BASE64.encode(&*self.value(name)?).into());
         }
         let pair = self.request.value.as_pair();
         match name {

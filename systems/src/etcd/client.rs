@@ -14,6 +14,8 @@
 
 use std::time::Duration;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD as BASE64;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -21,7 +23,6 @@ use tribunal_checker::op::{F, Value};
 use tribunal_workloads::{Client, Completion, Invocation, Request};
 
 use crate::NodePort;
-use crate::base64;
 use crate::http::{Http, Unanswered};
 
 /// How often an `add` retries after another client changed the number first.
@@ -189,7 +190,7 @@ impl EtcdClient {
             Completion::Info(why) => Completion::Fail(why),
             certain => certain,
         })?;
-        let stored = |kv: KeyValue| match base64::decode(&kv.value) {
+        let stored = |kv: KeyValue| match BASE64.decode(&kv.value) {
             Ok(bytes) => Ok(Stored { bytes, mod_revision: kv.mod_revision }),
             Err(error) => Err(never(&format!("a value that is not base64: {error}"))),
         };
@@ -273,7 +274,7 @@ fn never(why: &str) -> Completion {
 }
 
 fn encode(bytes: &[u8]) -> String {
-    base64::encode(bytes)
+    BASE64.encode(bytes)
 }
 
 fn to_json(value: &Value) -> Result<Vec<u8>, Completion> {
