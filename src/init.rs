@@ -75,8 +75,13 @@ fn text(command: &[String], wire: Wire) -> String {
         Wire::Exec => EXEC,
     };
     let node = NODE.replace("COMMAND", &words.join(", ")).replace("PORTS", &ports(command));
-    format!("{node}\n{}", client.replace("RULES", RULES))
+    format!("{node}\n{}", client.replace("RULES", RULES).replace("SERVED", SERVED))
 }
+
+/// Who serves clients.
+const SERVED: &str = "\
+# If only the leader serves clients, and the others refuse them with an answer that is a `fail` below:
+# served-by = \"leader\"";
 
 /// The workload that needs no more than the operations of the files.
 const WORKLOAD: &str = "rw-register";
@@ -132,6 +137,7 @@ const RULES: &str = "\
 
 const HTTP: &str = r#"[client]
 wire = "http"
+SERVED
 
 RULES[register.read]
 request = "GET /kv/{key}"
@@ -152,6 +158,7 @@ ok = { status = 200 }
 
 const LINES: &str = r#"[client]
 wire = "lines"
+SERVED
 
 RULES[register.read]
 request = "GET {key}"
@@ -165,6 +172,7 @@ ok = { matches = "^OK$" }
 
 const RESP: &str = r#"[client]
 wire = "resp"
+SERVED
 
 RULES[register.read]
 request = "GET {key}"
@@ -179,6 +187,7 @@ ok = { matches = "^OK$" }
 #[cfg(feature = "postgres")]
 const POSTGRES: &str = r#"[client]
 wire = "postgres"
+SERVED
 connect = "user=postgres dbname=postgres"
 
 RULES[register.read]
@@ -193,6 +202,7 @@ ok = { rows = 1 }
 
 const EXEC: &str = r#"[client]
 wire = "exec"
+SERVED
 # The program that acts for one client: it reads requests and writes answers, a line of JSON each. There are
 # examples in Python, Go, JavaScript and Java in examples/own-system.
 command = ["./client", "{address}", "{timeout-ms}"]

@@ -1,6 +1,7 @@
 //! A system without code in Tribunal: a TOML description, and a server in Python.
 
 mod failures;
+mod leader_only;
 mod postgres;
 mod tools;
 

@@ -56,9 +56,12 @@ pub(crate) struct Controller {
     next_process: AtomicU64,
     /// The kinds of operation that have succeeded, each with the node through which it did.
     succeeded: Mutex<BTreeSet<(usize, F)>>,
-    /// While the nodes are probed: the kinds that have not succeeded through a node.
-    missing: watch::Sender<BTreeSet<(usize, F)>>,
+    /// While the nodes are probed: what has not succeeded yet.
+    missing: watch::Sender<BTreeSet<Due>>,
 }
+
+/// A kind of operation that has to succeed: through this node or, where only the leader serves clients, through any.
+pub(crate) type Due = (Option<usize>, F);
 
 /// A worker's current process and its client.
 pub(crate) struct WorkerProcess {
@@ -112,7 +115,7 @@ impl Controller {
     /// When the history cannot be written.
     pub(crate) async fn probe(self: &Arc<Self>, stop: &CancellationToken) -> Result<u64> {
         let asked = self.honest().into_iter().filter(|node| *node < self.workers);
-        let all = expected(&locked(&self.succeeded), asked);
+        let all = expected(&locked(&self.succeeded), asked, self.cluster.system.is_served_by_leader());
         let asked = all.len();
         self.missing.send_replace(all);
         let mut workers = JoinSet::new();
@@ -130,8 +133,8 @@ impl Controller {
         Ok((asked - self.missing.send_replace(BTreeSet::new()).len()) as u64)
     }
 
-    /// While the nodes are probed: the nodes through which a kind of operation has not succeeded yet.
-    pub(crate) fn missing(&self) -> Vec<(usize, F)> {
+    /// While the nodes are probed: what has not succeeded yet.
+    pub(crate) fn missing(&self) -> Vec<Due> {
         self.missing.borrow().iter().cloned().collect()
     }
 
@@ -345,7 +348,10 @@ impl Controller {
         if matches!(completion, Completion::Ok(_)) {
             self.cluster.nodes[process.node].note_answer();
             locked(&self.succeeded).insert((process.node, request.f.clone()));
-            self.missing.send_if_modified(|missing| missing.remove(&(process.node, request.f.clone())));
+            self.missing.send_if_modified(|missing| {
+                let done = [Some(process.node), None].map(|node| missing.remove(&(node, request.f.clone())));
+                done.contains(&true)
+            });
         }
         Ok(completion)
     }
@@ -365,12 +371,20 @@ impl Controller {
 }
 
 /// What a recovered cluster has to do: each of these nodes the kinds of operation that it has ever done. A node
-/// that has done nothing at all has to do what others have: it must not pass because it never served.
-fn expected(succeeded: &BTreeSet<(usize, F)>, nodes: impl Iterator<Item = usize>) -> BTreeSet<(usize, F)> {
+/// that has done nothing at all has to do what others have: it must not pass because it never served. If only the
+/// leader serves clients, some node has to do each kind.
+fn expected(
+    succeeded: &BTreeSet<(usize, F)>,
+    nodes: impl Iterator<Item = usize>,
+    by_leader: bool,
+) -> BTreeSet<Due> {
+    if by_leader {
+        return succeeded.iter().map(|(_, f)| (None, f.clone())).collect();
+    }
     let of_node = |node: usize| {
         let is_known = succeeded.iter().any(|(other, _)| *other == node);
         let kinds = succeeded.iter().filter(move |(other, _)| *other == node || !is_known);
-        kinds.map(move |(_, f)| (node, f.clone()))
+        kinds.map(move |(_, f)| (Some(node), f.clone()))
     };
     nodes.flat_map(of_node).collect()
 }
@@ -394,8 +408,11 @@ mod tests {
     #[test]
     fn a_node_has_to_do_again_what_it_did_and_at_least_something() {
         let succeeded = BTreeSet::from([(0, F::Read), (0, F::Write), (1, F::Read)]);
-        let all = BTreeSet::from([(0, F::Read), (0, F::Write), (1, F::Read), (2, F::Read), (2, F::Write)]);
-        assert_eq!(expected(&succeeded, 0..3), all);
-        assert!(expected(&BTreeSet::new(), 0..3).is_empty());
+        let all = [(0, F::Read), (0, F::Write), (1, F::Read), (2, F::Read), (2, F::Write)];
+        let all = all.map(|(node, f)| (Some(node), f));
+        assert_eq!(expected(&succeeded, 0..3, false), BTreeSet::from(all));
+        assert!(expected(&BTreeSet::new(), 0..3, false).is_empty());
+        let by_leader = BTreeSet::from([(None, F::Read), (None, F::Write)]);
+        assert_eq!(expected(&succeeded, 0..3, true), by_leader);
     }
 }

@@ -89,11 +89,24 @@ pub fn doctor(
         tell("a node leads", leader(rehearsal).await.into());
         let can_send = !rehearsal.entry.has_client_program()
             || tell("the client program says hello", client_program(rehearsal).await.into());
-        for (object, fs) in rehearsal.entry.answers.iter().filter(|_| can_send) {
+        let sent = if can_send { rehearsal.entry.answers } else { &[] };
+        let first = sent.first().map(|(object, fs)| (*object, fs, first(fs)));
+        let serving = match &first {
+            Some((object, fs, f)) => {
+                let request = request(f, fs, &key("first"));
+                rehearsal.serving(*object, &request, LEADER_TIMEOUT).await
+            }
+            None => None,
+        };
+        for (object, fs) in sent {
             for f in *fs {
                 let tried = format!("{} succeeds", name(*object, f));
-                tell(&tried, operation(rehearsal, *object, f, fs).await.into());
+                let node = serving.unwrap_or_default();
+                tell(&tried, operation(rehearsal, node, *object, f, fs).await.into());
             }
+        }
+        if let (Some((object, fs, f)), Some(_), 2..) = (&first, serving, nodes) {
+            tell("clients are served as described", served(rehearsal, nodes, *object, f, fs).await);
         }
         if nodes > 1 {
             tell("nodes talk through the proxies", links(rehearsal, nodes));
@@ -237,14 +250,56 @@ async fn client_program(rehearsal: &Rehearsal) -> Result<String, Trouble> {
     checked.map(known).map_err(|breach| trouble(breach, "client.command, client.operations, or the program"))
 }
 
-/// Invokes the operation once, after one that it may need.
-async fn operation(rehearsal: &Rehearsal, object: Object, f: &F, fs: &[F]) -> Result<String, Trouble> {
+/// An operation that needs none before it.
+fn first(fs: &[F]) -> F {
+    let needs_another = |f: &F| matches!(f, F::Cas | F::Read | F::Dequeue | F::Release);
+    fs.iter().find(|f| !needs_another(f)).or(fs.first()).cloned().unwrap_or(F::Read)
+}
+
+/// Sends an operation to every node: who serves clients?
+async fn served(rehearsal: &Rehearsal, nodes: usize, object: Object, f: &F, fs: &[F]) -> Found {
+    let mut refused = Vec::new();
+    for node in 0..nodes {
+        let Ok(mut client) = rehearsal.client(node, object, None) else { continue };
+        let request = request(f, fs, &key(&format!("served.{node}")));
+        let why = match client.invoke(&request).await {
+            Completion::Ok(_) => continue,
+            Completion::Fail(why) => format!("{} failed at {}: {why}", name(object, f), NodeId(node)),
+            Completion::Info(why) => {
+                format!("the outcome of {} at {} is unknown: {why}", name(object, f), NodeId(node))
+            }
+        };
+        refused.push(why);
+    }
+    let by_leader = rehearsal.cluster.system.is_served_by_leader();
+    let count = nodes - refused.len();
+    match refused.into_iter().next() {
+        None => Found::Works(format!("{count} of {nodes} nodes do")),
+        Some(why) if by_leader && why.contains(" failed at ") => {
+            Found::Works(format!("{count} of {nodes} nodes do; {why}"))
+        }
+        Some(why) => Found::Unclear(trouble(
+            why,
+            "client.served-by = \"leader\" if only the leader serves clients, and a rule `fail` for the answer of the \
+             others; or let every node forward requests to the leader",
+        )),
+    }
+}
+
+/// Invokes the operation once at a node, after one that it may need.
+async fn operation(
+    rehearsal: &Rehearsal,
+    node: usize,
+    object: Object,
+    f: &F,
+    fs: &[F],
+) -> Result<String, Trouble> {
     let key = key(&name(object, f));
     let before =
         [(F::Cas, F::Write), (F::Read, F::Write), (F::Dequeue, F::Enqueue), (F::Release, F::Acquire)];
     let before = before.into_iter().find(|(of, first)| of == f && fs.contains(first)).map(|(_, first)| first);
     let is_prepared = before.is_some();
-    let client = rehearsal.client(0, object, None);
+    let client = rehearsal.client(node, object, None);
     let mut client = client.map_err(|error| trouble(format!("{error:#}"), "client"))?;
     let ports = rehearsal.cluster.system.ports();
     let at = match (rehearsal.entry.has_client_program(), ports) {

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use tokio::net::TcpListener;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::timeout;
 use tribunal_checker::op::{F, Value};
 use tribunal_systems::Breach;
 use tribunal_workloads::{Client, Completion, Object, Request};
@@ -29,9 +29,8 @@ use tap::{Harm, Tap};
 const READY_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a client may take to start, if a program acts for it.
 const CLIENT_START: Duration = Duration::from_secs(10);
-/// How long the first operation may fail before the client is blamed, and how often it is tried.
+/// How long all nodes may refuse the first operation before the client is blamed.
 const ELECTION_TIMEOUT: Duration = Duration::from_secs(10);
-const ELECTION_POLL: Duration = Duration::from_millis(100);
 /// Further exchanges of an operation are not harmed.
 const EXCHANGES_MAX: usize = 4;
 
@@ -88,8 +87,19 @@ pub fn lint(
             return Ok(());
         }
         rehearsal.start(READY_TIMEOUT).await?;
-        let tap = Tap::open(rehearsal.place(0)).await.context("cannot open the proxy")?;
-        let mut linter = Linter { rehearsal, tap, witnesses: HashMap::new(), keys: 0, has_served: false };
+        let first = rehearsal.entry.answers.first().map(|(object, fs)| {
+            let f = fs.iter().find(|f| Case { object: *object, f: (*f).clone(), fs }.before().is_none());
+            Case { object: *object, f: f.or(fs.first()).cloned().unwrap_or(F::Read), fs }
+        });
+        let node = match first {
+            Some(case) => {
+                let request = case.request(&case.f, &Value::str("k0"), 0);
+                rehearsal.serving(case.object, &request, ELECTION_TIMEOUT).await.unwrap_or_default()
+            }
+            None => 0,
+        };
+        let tap = Tap::open(rehearsal.place(node)).await.context("cannot open the proxy")?;
+        let mut linter = Linter { rehearsal, node, tap, witnesses: HashMap::new(), keys: 0 };
         for (object, fs) in linter.rehearsal.entry.answers {
             for f in *fs {
                 let case = Case { object: *object, f: f.clone(), fs };
@@ -102,13 +112,13 @@ pub fn lint(
 
 struct Linter<'a> {
     rehearsal: &'a mut Rehearsal,
+    /// The node that the clients talk to.
+    node: usize,
     tap: Tap,
     /// One more client for each object. It is not harmed, and says what the node would say.
     witnesses: HashMap<Object, Box<dyn Client>>,
     /// Numbers the keys and the values, so that each is new.
     keys: i64,
-    /// Whether an operation has succeeded.
-    has_served: bool,
 }
 
 /// An operation of an object that supports `fs`.
@@ -211,15 +221,7 @@ impl Linter<'_> {
         findings: &mut BTreeSet<Finding>,
     ) -> Result<(), Halt> {
         *cases += 1;
-        let mut first = self.send(case, None).await?;
-        // A cluster that is ready may still be electing its leader.
-        let patience = Instant::now() + ELECTION_TIMEOUT;
-        let is_ok = |sent: &Sent| matches!(sent.completion, Some(Completion::Ok(_)));
-        while !self.has_served && !is_ok(&first) && first.broken.is_none() && Instant::now() < patience {
-            sleep(ELECTION_POLL).await;
-            first = self.send(case, None).await?;
-        }
-        self.has_served |= is_ok(&first);
+        let first = self.send(case, None).await?;
         succeeded(&case.f, &first.completion, first.broken)?;
         *cases += 1;
         let second = self.send(case, None).await?;
@@ -265,7 +267,7 @@ impl Linter<'_> {
     /// Sends the operation on a new key, by a new client, with this harm to one of its exchanges.
     async fn send(&mut self, case: &Case, harm: Option<(usize, Harm)>) -> Result<Sent, Halt> {
         let (key, value) = self.fresh();
-        let mut client = self.rehearsal.client(0, case.object, Some(&self.tap.addresses))?;
+        let mut client = self.rehearsal.client(self.node, case.object, Some(&self.tap.addresses))?;
         if let Some(before) = case.before() {
             self.tap.arm(None);
             self.must(&mut *client, &case.request(&before, &key, value)).await?;
@@ -294,7 +296,7 @@ impl Linter<'_> {
     async fn witness(&mut self, case: &Case, request: &Request) -> Result<Value, Halt> {
         let mut witness = match self.witnesses.remove(&case.object) {
             Some(witness) => witness,
-            None => self.rehearsal.client(0, case.object, None)?,
+            None => self.rehearsal.client(self.node, case.object, None)?,
         };
         let value = self.must(&mut *witness, request).await?;
         self.witnesses.insert(case.object, witness);
@@ -348,7 +350,7 @@ impl Linter<'_> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let nobody: Vec<SocketAddr> = vec![listener.local_addr()?; self.tap.addresses.len()];
         drop(listener);
-        let mut client = self.rehearsal.client(0, case.object, Some(&nobody))?;
+        let mut client = self.rehearsal.client(self.node, case.object, Some(&nobody))?;
         let completion = self.invoke(&mut *client, &case.request(&case.f, &key, value)).await;
         let wrong = |did: &str, rule| {
             Some(Finding { situation: "the connection is refused".into(), did: did.into(), rule })
@@ -365,12 +367,12 @@ impl Linter<'_> {
     /// One program acts for all clients: while the answer to one is late, it must serve another.
     async fn together(&mut self, case: &Case) -> Result<Option<Finding>, Halt> {
         let (key, value) = self.fresh();
-        let mut client = self.rehearsal.client(0, case.object, Some(&self.tap.addresses))?;
+        let mut client = self.rehearsal.client(self.node, case.object, Some(&self.tap.addresses))?;
         if let Some(before) = case.before() {
             self.tap.arm(None);
             self.must(&mut *client, &case.request(&before, &key, value)).await?;
         }
-        let mut other = self.rehearsal.client(0, case.object, None)?;
+        let mut other = self.rehearsal.client(self.node, case.object, None)?;
         let (late, read) = (case.request(&case.f, &key, value), case.request(&F::Read, &key, 0));
         self.tap.arm(Some((0, Harm::Delay(self.rehearsal.op_timeout * 2))));
         let (late, other) = (self.invoke(&mut *client, &late), self.invoke(&mut *other, &read));
@@ -391,7 +393,7 @@ impl Linter<'_> {
     /// An answer comes twice: the client must not take the second one for the answer to its next request.
     async fn twice(&mut self, case: &Case, number: usize) -> Result<Option<Finding>, Halt> {
         let (key, value) = self.fresh();
-        let mut client = self.rehearsal.client(0, case.object, Some(&self.tap.addresses))?;
+        let mut client = self.rehearsal.client(self.node, case.object, Some(&self.tap.addresses))?;
         self.tap.arm(None);
         if let Some(before) = case.before() {
             self.must(&mut *client, &case.request(&before, &key, value)).await?;
@@ -425,7 +427,7 @@ impl Linter<'_> {
         let Some(change) = change_of(case) else { return Ok(None) };
         let (key, value) = self.fresh();
         let (_, later) = self.fresh();
-        let mut client = self.rehearsal.client(0, case.object, Some(&self.tap.addresses))?;
+        let mut client = self.rehearsal.client(self.node, case.object, Some(&self.tap.addresses))?;
         self.tap.arm(None);
         self.must(&mut *client, &case.request(&change, &key, value)).await?;
         let read = case.request(&F::Read, &key, 0);

@@ -10,12 +10,11 @@ use std::time::Duration;
 
 use anyhow::Result;
 use tokio_util::sync::CancellationToken;
-use tribunal_checker::op::F;
 use tribunal_records::oracles::Oracle;
 use tribunal_records::quantity::duration_text;
 
 use crate::cluster::Cluster;
-use crate::controller::Controller;
+use crate::controller::{Controller, Due};
 use crate::oracles::Oracles;
 use crate::waits::runnable_for;
 
@@ -71,12 +70,14 @@ pub(crate) async fn await_recovery(
     Ok(())
 }
 
-/// For each node the kinds of operation that did not succeed through it.
-fn silent(cluster: &Cluster, missing: &[(usize, F)]) -> Vec<(String, String)> {
-    let each = cluster.nodes.iter().enumerate().filter_map(|(at, node)| {
+/// For each node, or for the cluster, the kinds of operation that did not succeed through it.
+fn silent(cluster: &Cluster, missing: &[Due]) -> Vec<(String, String)> {
+    let names = cluster.nodes.iter().map(|node| node.place.name.clone()).enumerate();
+    let all = names.map(|(at, name)| (Some(at), name)).chain([(None, "the cluster".to_string())]);
+    let each = all.filter_map(|(at, name)| {
         let kinds: Vec<&str> =
             missing.iter().filter(|(node, _)| *node == at).map(|(_, f)| f.name()).collect();
-        (!kinds.is_empty()).then(|| (node.place.name.clone(), kinds.join(", ")))
+        (!kinds.is_empty()).then(|| (name, kinds.join(", ")))
     });
     each.collect()
 }

@@ -13,12 +13,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use tokio::sync::mpsc;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 use tribunal_nemesis::Links;
 use tribunal_records::Net;
 use tribunal_systems::{Direct, Entry, Place, Switches, System, Wiring};
-use tribunal_workloads::{Client, Object};
+use tribunal_workloads::{Client, Completion, Object, Request};
 
 use crate::clock::Clock;
 use crate::cluster::disks::DiskRequest;
@@ -31,6 +31,9 @@ use crate::failure::Failures;
 use crate::lock::locked;
 use crate::plan;
 use crate::registry::Registry;
+
+/// How often the nodes are tried in turn.
+const SERVING_POLL: Duration = Duration::from_millis(100);
 
 /// A cluster in a temporary directory.
 pub(crate) struct Rehearsal {
@@ -160,6 +163,31 @@ impl Rehearsal {
             Vacant(vacant) => vacant.insert(self.entry.make(&switches(object)?)?),
         };
         Ok(system.client(&place, process, self.op_timeout))
+    }
+
+    /// The first node that does this operation, tried in turn for at most `patience`: a cluster that is ready may still
+    /// elect its leader, and in some systems only the leader serves clients. `None` if no node does it.
+    pub(crate) async fn serving(
+        &self,
+        object: Object,
+        request: &Request,
+        patience: Duration,
+    ) -> Option<usize> {
+        let deadline = Instant::now() + patience;
+        loop {
+            for node in 0..self.cluster.nodes.len() {
+                let mut client = self.client(node, object, None).ok()?;
+                match client.invoke(request).await {
+                    Completion::Ok(_) => return Some(node),
+                    _ if client.broken_rule().is_some() => return None,
+                    _ => {}
+                }
+            }
+            if Instant::now() > deadline {
+                return None;
+            }
+            sleep(SERVING_POLL).await;
+        }
     }
 
     /// The addresses and the directory of a node.

@@ -61,6 +61,9 @@ impl FromStr for Oracle {
     }
 }
 
+/// What the sentence of a finding of [`Oracle::Agreement`] contains if two nodes applied different entries.
+pub const DIFFERENT_ENTRIES: &str = "different entries at position";
+
 /// A mistake that an oracle found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {

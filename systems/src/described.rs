@@ -64,7 +64,7 @@ use tribunal_records::quantity::parse_duration;
 use tribunal_records::suggest::of_unknown_field;
 use tribunal_workloads::{Client, Object};
 
-use self::file::{Description, Links, Programs};
+use self::file::{Description, Links, Programs, ServedBy};
 use self::scope::Scope;
 use self::shared_program::SharedProgram;
 use self::speech::Speech;
@@ -118,6 +118,7 @@ pub struct Described {
     harmless: Vec<Regex>,
     data: Vec<Regex>,
     client_port: usize,
+    served_by: ServedBy,
     speech: Speech,
     answers: Operations,
     needs: Vec<PathBuf>,
@@ -234,6 +235,7 @@ impl Described {
                 .collect::<Result<_, _>>()?,
             data: node.data.iter().map(|text| scope.regex("node.data", text)).collect::<Result<_, _>>()?,
             client_port: scope.client_port,
+            served_by: description.client.served_by,
             speech,
             answers,
             needs: needs(description, &scope)?,
@@ -342,6 +344,10 @@ impl System for DescribedSystem {
 
     fn wiring(&self) -> Wiring {
         self.described.wiring
+    }
+
+    fn is_served_by_leader(&self) -> bool {
+        self.described.served_by == ServedBy::Leader
     }
 
     fn command(&self, place: &Place) -> Command {

@@ -4,7 +4,6 @@
 //! nodes believe themselves the leader, and the client's wire protocol. The controller owns processes, ports
 //! and links.
 
-mod base64;
 mod built_in;
 mod described;
 pub mod etcd;
@@ -136,6 +135,11 @@ pub trait System: Send + Sync {
 
     /// How its links are proxied.
     fn wiring(&self) -> Wiring;
+
+    /// Whether only the leader serves clients: another node owes them no answer.
+    fn is_served_by_leader(&self) -> bool {
+        false
+    }
 
     /// The command that starts a node, the first time and after every crash.
     fn command(&self, place: &Place) -> Command;

@@ -13,7 +13,7 @@ use futures_util::future::join_all;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tribunal_checker::op::Value;
-use tribunal_records::oracles::Oracle;
+use tribunal_records::oracles::{DIFFERENT_ENTRIES, Oracle};
 use tribunal_records::wire::{Applied, AppliedEntry};
 
 use super::Oracles;
@@ -158,13 +158,13 @@ impl ReplicaWatch {
                 };
                 let sentence = if a == b {
                     format!(
-                        "{} applied two different entries at position {position}: before its restart another than {}",
+                        "{} applied two {DIFFERENT_ENTRIES} {position}: before its restart another than {}",
                         name(a),
                         what(&of_a)
                     )
                 } else {
                     format!(
-                        "{} and {} applied different entries at position {position}: {}: {}; {}: {}",
+                        "{} and {} applied {DIFFERENT_ENTRIES} {position}: {}: {}; {}: {}",
                         name(a),
                         name(b),
                         name(a),

@@ -214,6 +214,9 @@ pub(super) struct Client {
     pub(super) wire: Wire,
     /// The port for clients; by default the last.
     pub(super) port: Option<String>,
+    /// Which nodes serve clients.
+    #[serde(default)]
+    pub(super) served_by: ServedBy,
     /// Headers of every HTTP request.
     #[serde(default)]
     pub(super) headers: BTreeMap<String, String>,
@@ -227,6 +230,18 @@ pub(super) struct Client {
     /// `exec` only: the operations that it supports, such as `register.read`.
     #[serde(default)]
     pub(super) operations: Vec<String>,
+}
+
+/// Which nodes serve clients.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum ServedBy {
+    /// Each node; those that do not lead forward requests.
+    #[default]
+    EveryNode,
+    /// Only the leader. The other nodes refuse requests, which are then a `fail`.
+    Leader,
 }
 
 /// How many client programs run.
