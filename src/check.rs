@@ -23,7 +23,7 @@ use anyhow::{Context, Result, anyhow};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use serde::Serialize;
 use tribunal::catch_panic::catch_panic;
-use tribunal::user_file::write;
+use tribunal::user_file::{ensure_not_read, write};
 use tribunal_checker::check::{Options, Unfit, check_from};
 use tribunal_checker::formats::{self, OpPlace, Reading};
 use tribunal_checker::history::History;
@@ -126,7 +126,9 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     }
     let begun = RunInfo { args: arguments(), workload: "histories".into(), ..RunInfo::default() };
     if let Some(path) = &args.junit
-        && let Err(error) = write_junit(path, &[Suite::unfinished(&begun, "the check did not end")])
+        && let Err(error) = ensure_not_read(path, args.paths.iter().map(PathBuf::as_path))
+            .context("--junit")
+            .and_then(|()| write_junit(path, &[Suite::unfinished(&begun, "the check did not end")]))
     {
         return exit::usage(error);
     }

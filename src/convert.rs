@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, anyhow};
+use tribunal::user_file::ensure_not_read;
 use tribunal_checker::formats::{self, Format, Reading};
 use tribunal_reports::files::{Durable, Output};
 use tribunal_reports::wording::counted;
@@ -31,7 +32,7 @@ pub(crate) struct Args {
     to: Option<Format>,
 }
 
-/// `tribunal convert`: reads everything before it writes, so that input and output may be the same file.
+/// `tribunal convert`: reads everything before it writes.
 pub(crate) fn run(args: &Args) -> ExitCode {
     let (reading, format, out) = match prepare(args) {
         Ok(prepared) => prepared,
@@ -52,6 +53,7 @@ pub(crate) fn run(args: &Args) -> ExitCode {
 
 /// Does everything that can fail because of the arguments. The output is `None` for standard output.
 fn prepare(args: &Args) -> Result<(Reading, Format, Option<Output>)> {
+    ensure_not_read(&args.target, [&*args.source])?;
     let format = args.to.or_else(|| by_ending(&args.target));
     let format = format
         .ok_or_else(|| anyhow!("cannot tell the output format of `{}`: add --to", args.target.display()))?;

@@ -100,7 +100,7 @@ impl Runs {
     fn tally(&self, wanted: u32) -> String {
         let with = |wanted: u8| self.codes.iter().filter(|code| **code == wanted).count();
         let mut text = format!(
-            "{} of {wanted} runs: {} in which nothing was found, {} with a violation, {} unknown",
+            "{} of {wanted} runs: {} clean, {} with a violation, {} unknown",
             self.codes.len(),
             with(0),
             with(1),
@@ -153,7 +153,7 @@ mod tests {
         let text = runs(&[0, 1, 2, 2, 3, 130]).tally(9);
         assert_eq!(
             text,
-            "6 of 9 runs: 1 in which nothing was found, 1 with a violation, 2 unknown, \
+            "6 of 9 runs: 1 clean, 1 with a violation, 2 unknown, \
              1 in which the harness failed, 1 interrupted"
         );
     }

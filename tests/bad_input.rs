@@ -38,6 +38,38 @@ fn wrong_arguments_exit_with_64_and_say_what_was_expected() {
     }
 }
 
+/// No command writes over the file that it reads, whatever the file is called.
+#[test]
+fn an_output_is_not_the_input() {
+    let store = Store::new();
+    let file = |name: &str| store.path().join(name).display().to_string();
+    let [history, link, system, spec] = ["h.jsonl", "link.jsonl", "kv.toml", "spec.toml"].map(file);
+    let text = r#"{"i":0,"t":1,"p":0,"type":"invoke","f":"read"}"#;
+    std::fs::write(&history, text).unwrap();
+    std::fs::write(&system, text).unwrap();
+    std::fs::write(&spec, "nodes = 3").unwrap();
+    std::os::unix::fs::symlink(&history, &link).unwrap();
+    for args in [
+        &["convert", &history, &history][..],
+        &["convert", &link, &history],
+        &["check", "--model", "register", &history, "--junit", &link],
+        &["run", "register", "--system", &system, "--junit", &system],
+        &["run", "register", "--config", &spec, "--junit", &spec],
+        &["run", "register", "--schedule", &system, "--junit", &system],
+    ] {
+        let said = error_message(args, 64);
+        assert!(said.contains("is the input: name another file"), "{args:?}: {said}");
+    }
+    assert_eq!(std::fs::read_to_string(&history).unwrap(), text);
+    assert_eq!(std::fs::read_to_string(&system).unwrap(), text);
+}
+
+#[test]
+fn a_store_that_cannot_be_created_is_named_by_its_flag() {
+    let said = error_message(&["run", "register", "--store", "/proc/no-store"], 3);
+    assert!(said.starts_with("harness failure: --store: cannot create /proc/no-store/register: "), "{said}");
+}
+
 #[test]
 fn malformed_history_is_named_by_file_line_and_column() {
     let store = Store::new();

@@ -29,7 +29,8 @@ impl Store {
     pub(crate) fn create(root: &Path, workload: &str, seed: u64, started: SystemTime) -> Result<Self> {
         let stamp = humantime::format_rfc3339_seconds(started).to_string().replace(['-', ':'], "");
         let parent = root.join(workload);
-        std::fs::create_dir_all(&parent).with_context(|| format!("cannot create {}", parent.display()))?;
+        std::fs::create_dir_all(&parent)
+            .with_context(|| format!("--store: cannot create {}", parent.display()))?;
         // Nodes get absolute paths: their working directory may differ from the controller's.
         let parent = parent.canonicalize().with_context(|| format!("cannot find {}", parent.display()))?;
         // Two runs of the same seed may start in the same second.
@@ -48,7 +49,9 @@ impl Store {
                     });
                 }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(error).with_context(|| format!("cannot create {}", path.display())),
+                Err(error) => {
+                    return Err(error).with_context(|| format!("--store: cannot create {}", path.display()));
+                }
             }
         }
         anyhow::bail!("cannot find a free name for this run in {}", parent.display())

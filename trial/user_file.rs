@@ -65,6 +65,24 @@ fn is_open_descriptor(path: &Path) -> bool {
     false
 }
 
+/// Refuses an output that is one of the inputs: writing it would destroy the evidence. Links count as the file that
+/// they lead to; devices and pipes may be both.
+///
+/// # Errors
+/// Names the input.
+pub fn ensure_not_read<'a>(output: &Path, inputs: impl IntoIterator<Item = &'a Path>) -> io::Result<()> {
+    let file =
+        |path: &Path| fs::metadata(path).ok().filter(fs::Metadata::is_file).map(|it| (it.dev(), it.ino()));
+    let Some(written) = file(output) else { return Ok(()) };
+    match inputs.into_iter().find(|input| file(input) == Some(written)) {
+        Some(input) => Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!("`{}` is the input: name another file", input.display()),
+        )),
+        None => Ok(()),
+    }
+}
+
 /// Writes a file named by the user, atomically.
 ///
 /// # Errors

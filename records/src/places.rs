@@ -10,6 +10,13 @@ pub fn at_line(file: &Path, line: usize, why: impl std::fmt::Display) -> String 
     }
 }
 
+/// The message of a JSON parser without the place, which the caller names.
+pub fn of_json(error: &serde_json::Error) -> String {
+    let message = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    plain(message.strip_suffix(&place).unwrap_or(&message))
+}
+
 /// The message of a parser without the names of Rust's types.
 ///
 /// ```

@@ -14,6 +14,7 @@ use serde_json::Value;
 use tribunal_checker::op::Nanos;
 pub use tribunal_records::faults::FaultOutcome;
 use tribunal_records::faults::{CutMode, FaultEvent, FaultRecord, SCHEMA_VERSION};
+use tribunal_records::places::of_json;
 
 /// One fault: when it was applied and healed, and its effect.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -159,7 +160,7 @@ pub fn parse(text: &str) -> Result<Record, LineError> {
                 record.torn = true;
                 break; // nothing comes after it
             }
-            Err(why) => return Err(LineError { line: at + 1, why: why.to_string() }),
+            Err(error) => return Err(LineError { line: at + 1, why: of_json(&error) }),
         };
         take(&mut record, line).map_err(|why| LineError { line: at + 1, why })?;
     }

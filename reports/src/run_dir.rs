@@ -20,6 +20,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tribunal_checker::formats::jsonl::{self, Numbering};
 use tribunal_checker::history::History;
+use tribunal_records::places::of_json;
 
 use tribunal_records::boxed::{SHRUNK, Shrunk};
 
@@ -217,12 +218,16 @@ pub fn load_json<T: DeserializeOwned>(path: &Path, known: u32) -> Result<T, Load
         return Err(content(path, "expected a JSON object"));
     }
     let Versioned { schema_version: found } =
-        serde_json::from_str(&text).map_err(|why| content(path, why))?;
+        serde_json::from_str(&text).map_err(|error| invalid(path, &error))?;
     match found {
         0 => Err(content(path, format!("expected a schema_version from 1 to {known}, found 0"))),
         found if found > u64::from(known) => Err(LoadError::Newer { path: path.to_path_buf(), found, known }),
-        _ => serde_json::from_str(&text).map_err(|why| content(path, why)),
+        _ => serde_json::from_str(&text).map_err(|error| invalid(path, &error)),
     }
+}
+
+fn invalid(path: &Path, error: &serde_json::Error) -> LoadError {
+    LoadError::Line { path: path.to_path_buf(), line: error.line(), why: of_json(error) }
 }
 
 /// The faults of a run; empty if there is no record of them and none is known to have been lost.

@@ -20,7 +20,7 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Command, CommandFactory};
 use serde::Serialize;
 use serde_json::{Map, Value};
-use tribunal::user_file::read_text;
+use tribunal::user_file::{ensure_not_read, read_text};
 use tribunal_records::TrialSpec;
 use tribunal_records::places::{at_line, plain};
 use tribunal_records::spec::{flags, upgrade};
@@ -85,6 +85,18 @@ impl RunArgs {
             "expected a workload, such as `tribunal run register` (tribunal list workloads)"
         );
         run.spec.validate().map_err(|why| anyhow!("--{why}"))?;
+        let of_box = run.spec.to_map().into_iter().filter(|(key, _)| key.starts_with("box-"));
+        let usual = TrialSpec::default().to_map();
+        if let Some((key, _)) = of_box.into_iter().find(|(key, value)| usual.get(key) != Some(value))
+            && !run.spec.boxed
+        {
+            bail!("--{key}: expected --box, too");
+        }
+        if let Some(junit) = &run.show.junit {
+            let system = Path::new(&run.spec.system);
+            let read = [file.map(PathBuf::as_path), run.spec.schedule.as_deref(), Some(system)];
+            ensure_not_read(junit, read.into_iter().flatten()).context("--junit")?;
+        }
         Ok(run)
     }
 }

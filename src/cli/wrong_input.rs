@@ -73,6 +73,8 @@ const RUN: &[(&str, &str)] = &[
         "--check-states-limit: `-1`: expected a whole number from 0 to 18446744073709551615",
     ),
     ("--disk-size -1GiB", "--disk-size: `-1GiB`: expected a size with its unit, such as 512MiB or 2GiB"),
+    ("--box-seed 3", "--box-seed: expected --box, too"),
+    ("--box-memory 2GiB", "--box-memory: expected --box, too"),
     ("--nodes 0", "--nodes: `0`: expected a whole number from 1 to 25"),
     ("--nodes 26", "--nodes: `26`: expected a whole number from 1 to 25"),
     ("--nodes -1", "--nodes: `-1`: expected a whole number from 1 to 25"),

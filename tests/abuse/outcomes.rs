@@ -91,7 +91,7 @@ fn an_interrupted_repetition_counts_the_interrupted_run() {
     let (child, _) = repeating(&store, "10m");
     kill(Pid::from_raw(child.id() as i32), Signal::SIGINT).unwrap();
     let ended = Ended::of(child.wait_with_output().unwrap()).expect(130);
-    let tally = "1 of 2 runs: 0 in which nothing was found, 0 with a violation, 0 unknown, 1 interrupted";
+    let tally = "1 of 2 runs: 0 clean, 0 with a violation, 0 unknown, 1 interrupted";
     assert!(ended.stderr.contains(tally), "{}", ended.stderr);
 
     let run = store.run_directory("register");
@@ -108,7 +108,7 @@ fn a_killed_run_of_a_repetition_is_a_harness_failure() {
     let (child, run) = repeating(&store, "2s");
     kill(run, Signal::SIGKILL).unwrap();
     let ended = Ended::of(child.wait_with_output().unwrap()).expect(3);
-    let tally = "2 of 2 runs: 1 in which nothing was found, 0 with a violation, 0 unknown, 1 in which the harness failed";
+    let tally = "2 of 2 runs: 1 clean, 0 with a violation, 0 unknown, 1 in which the harness failed";
     assert!(ended.stderr.contains(tally), "{}", ended.stderr);
     store.await_silence();
 }
