@@ -265,7 +265,8 @@ fn anchor(heading: &str) -> String {
     kept.collect::<String>().to_lowercase().replace(' ', "-")
 }
 
-/// Every relative link of the pages leads to a file, and to a heading in it.
+/// Every relative link of the pages leads to a file, and to a heading in it; those of docs/ stay there, because
+/// they are also a book.
 #[test]
 fn every_link_leads_somewhere() {
     let docs = Path::new(ROOT).join("docs");
@@ -286,7 +287,10 @@ fn every_link_leads_somewhere() {
                 let (path, heading) = target.split_once('#').unwrap_or((target, ""));
                 let file = if path.is_empty() { page.clone() } else { page.with_file_name(path) };
                 let headings = || std::fs::read_to_string(&file).unwrap_or_default();
+                // The book has the pages of docs/ only.
+                let leaves = page.parent() == Some(&docs) && path.contains("..");
                 let is_there = file.exists()
+                    && !leaves
                     && (heading.is_empty()
                         || headings().lines().any(|line| {
                             line.starts_with('#') && anchor(line.trim_start_matches('#')) == heading
