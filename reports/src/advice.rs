@@ -7,9 +7,9 @@ mod causes;
 
 use tribunal_checker::op::{F, Nanos, Op, Value};
 use tribunal_checker::verdict::CLASSES;
-use tribunal_records::oracles::Oracle;
+use tribunal_records::oracles::Finding;
 
-use self::causes::{Cause, FINDINGS, GROUPS, Group, Takes};
+use self::causes::{Cause, FINDINGS, Finds, GROUPS, Group, Takes};
 use crate::between::{Between, Change, LEADERS_LATE_NS, Trigger, brief, triggers};
 use crate::faults::Fault;
 use crate::judgement::RunOutcome;
@@ -23,6 +23,9 @@ pub const PAGE: &str = "docs/violations.md";
 const AROUND_NS: Nanos = 200_000_000;
 /// A fault that ended this long before still matters, in nanoseconds: requests and messages wait about as long.
 const RECENT_NS: Nanos = 1_000_000_000;
+/// A fault that ended this long before a finding is the first suspect, in nanoseconds: what it broke shows at the next
+/// election.
+const FRESH_NS: Nanos = 2_000_000_000;
 /// The minimum number of lines of one node to read, if it wrote as many before.
 const FORMER_MAX: usize = 3;
 /// The maximum number of lines of one node to read: the last.
@@ -100,8 +103,13 @@ fn node(op: &Op) -> Option<&str> {
 /// How well a cause fits, and what points to it; `None` if its events did not happen around the violation.
 fn suspicion(run: &RunDir, between: &Between<'_>, cause: &Cause) -> Option<(u8, Suspicion)> {
     let fits = |triggers: &[Trigger]| triggers.iter().any(|trigger| cause.triggers.contains(trigger));
-    let changed = between.changes.iter().filter(|change| fits(change.triggers)).max_by_key(|change| change.t);
-    let mut faults = run.evidence.faults.iter().filter(|fault| fits(between.in_force(fault)));
+    // A node that was started again leads anew: what happened before did not make an old leader of it.
+    let since = if cause.takes == Takes::AnOldLeader { restarted(run, between) } else { None };
+    let is_after = |began: Nanos| since.is_none_or(|since| since <= began);
+    let changed = between.changes.iter().filter(|change| fits(change.triggers) && is_after(change.began));
+    let changed = changed.max_by_key(|change| change.t);
+    let in_force = |fault: &&Fault| fits(between.in_force(fault)) && is_after(fault.applied_ns);
+    let mut faults = run.evidence.faults.iter().filter(in_force);
     // Whether the fault hit one of the nodes that answered.
     let hit = |fault: &&Fault| concerned(between).any(|node| fault.nodes.iter().any(|it| it == node));
     let exposed = match cause.takes {
@@ -124,6 +132,8 @@ fn suspicion(run: &RunDir, between: &Between<'_>, cause: &Cause) -> Option<(u8, 
     let (fit, seen) = match (changed, faults.clone().find(hit).or_else(|| faults.next())) {
         // With a leader, such a read is common: the write is acknowledged a moment later.
         _ if exposed.is_some() => (if run.is_leaderless { 5 } else { 1 }, exposed),
+        // A lock that expires is its commonest fault, whatever happened nearby.
+        _ if cause.takes == Takes::ALock => (4, None),
         _ if cause.triggers.is_empty() => (if cause.is_likely { 2 } else { 1 }, None),
         _ if rival.is_some() => (5, rival),
         (None, None) if cause.takes == Takes::ALateCopy => (2, Some(recent(run, between, fits)?)),
@@ -154,10 +164,49 @@ fn plain(cause: &Cause, between: &Between<'_>) -> Suspicion {
     Suspicion { bug: filled(cause.bug, between), look: filled(cause.look, between), seen: None }
 }
 
-/// What to suspect after a finding of this oracle: the causes, and where to look.
-pub fn of_finding(oracle: Oracle) -> impl Iterator<Item = (&'static str, &'static str)> {
-    let all = FINDINGS.iter().filter(move |(it, _)| *it == oracle).flat_map(|(_, causes)| *causes);
-    all.map(|cause| (cause.bug, cause.look))
+/// What to suspect after a finding: the causes, the most likely first; those whose events did not happen before it are
+/// left out.
+pub fn of_finding(run: &RunDir, finding: &Finding) -> Vec<Suspicion> {
+    let fits = |kind: &&Finds| kind.oracle == finding.oracle && finding.sentence.contains(kind.says);
+    let Some(kind) = FINDINGS.iter().find(fits) else { return Vec::new() };
+    let named =
+        |at: usize| finding.nodes.get(at).or(finding.nodes.first()).map_or("the node", String::as_str);
+    let plain = |text: &str| text.replace("{server}", named(0)).replace("{other}", named(1));
+    let suspicion = |cause: &Cause| {
+        let event = last_event(run, cause.triggers, finding.t);
+        let fit = match (&event, cause.triggers) {
+            (None, []) => 1 + u8::from(cause.is_likely),
+            (None, _) => return None,
+            (Some((ago, _)), _) if *ago <= FRESH_NS => 3,
+            (Some(_), _) => 1,
+        };
+        let seen = event.map(|(_, said)| said);
+        Some((fit, Suspicion { bug: plain(cause.bug), look: plain(cause.look), seen }))
+    };
+    let mut causes: Vec<(u8, Suspicion)> = kind.causes.iter().filter_map(suspicion).collect();
+    causes.sort_by_key(|(fit, _)| std::cmp::Reverse(*fit));
+    causes.into_iter().map(|(_, suspicion)| suspicion).collect()
+}
+
+/// The last fault of these kinds that began before a time: how long before it had ended, and the same in words.
+fn last_event(run: &RunDir, kinds: &[Trigger], t: Nanos) -> Option<(Nanos, String)> {
+    let began = run.evidence.faults.iter().filter(|fault| fault.was_in_force() && fault.applied_ns <= t);
+    let fitting = began.filter(|fault| triggers(&fault.fault).iter().any(|it| kinds.contains(it)));
+    let ago = |fault: &Fault| fault.healed_ns.map_or(0, |healed| t.saturating_sub(healed));
+    let fault = fitting.min_by_key(|fault| ago(fault))?;
+    let name = elide(&fault.name(), 100);
+    Some(match ago(fault) {
+        0 => (0, format!("{name} was in force")),
+        ago => (ago, format!("{name} had ended {} before", duration(ago))),
+    })
+}
+
+/// The lines to read first after a finding.
+pub fn lines_of_finding(run: &RunDir, finding: &Finding) -> Vec<LogSpan> {
+    let mut wanted = Wanted::default();
+    finding.nodes.iter().for_each(|node| wanted.add(Some(node), "is concerned".into()));
+    wanted.add_leaders(run, finding.t);
+    wanted.spans(run, finding.t.saturating_sub(RECENT_NS), finding.t)
 }
 
 /// Whether an object of this model is held by a client.
@@ -197,6 +246,18 @@ fn leads_alone(run: &RunDir, between: &Between<'_>) -> bool {
     alone(between.to)
         && alone(between.to.saturating_add(LEADERS_LATE_NS))
         && !run.evidence.faults.iter().any(cuts)
+}
+
+/// When the node that answered the witness was last started again in the window.
+fn restarted(run: &RunDir, between: &Between<'_>) -> Option<Nanos> {
+    let server = node(between.witness)?;
+    let kills = run.evidence.faults.iter().filter(|fault| {
+        fault.was_in_force()
+            && triggers(&fault.fault).contains(&Trigger::Restart)
+            && fault.nodes.iter().any(|it| it == server)
+    });
+    let ended = kills.filter_map(|fault| fault.healed_ns);
+    ended.filter(|t| (between.from..=between.to).contains(t)).max()
 }
 
 /// Whether the class says that an effect is missing, and not whether it is lost.
@@ -252,38 +313,53 @@ fn filled(text: &str, between: &Between<'_>) -> String {
 
 /// The lines around the window in the logs of the nodes that answered, and of the leader.
 fn log_spans(run: &RunDir, between: &Between<'_>) -> Vec<LogSpan> {
-    let mut wanted: Vec<(String, Vec<String>)> = Vec::new();
-    let mut want = |node: Option<&str>, why: String| {
+    let mut wanted = Wanted::default();
+    for op in [Some(between.witness), between.other].into_iter().flatten() {
+        wanted.add(node(op), format!("answered {}", brief(op)));
+    }
+    wanted.add_leaders(run, between.to);
+    wanted.spans(run, between.from, between.to)
+}
+
+/// Nodes whose logs matter, each with the reasons.
+#[derive(Default)]
+struct Wanted(Vec<(String, Vec<String>)>);
+
+impl Wanted {
+    fn add(&mut self, node: Option<&str>, why: String) {
         let Some(node) = node else { return };
-        match wanted.iter_mut().find(|(name, _)| name == node) {
+        match self.0.iter_mut().find(|(name, _)| name == node) {
             Some((_, all)) => all.push(why),
-            None => wanted.push((node.to_string(), vec![why])),
+            None => self.0.push((node.to_string(), vec![why])),
         }
-    };
-    want(node(between.witness), format!("answered {}", brief(between.witness)));
-    if let Some(other) = between.other {
-        want(node(other), format!("answered {}", brief(other)));
     }
-    for leader in leaders::at(&run.leaders, between.to).unwrap_or_default().iter().take(2) {
-        want(Some(&leader.node), "claimed to lead".to_string());
+
+    fn add_leaders(&mut self, run: &RunDir, t: Nanos) {
+        for leader in leaders::at(&run.leaders, t).unwrap_or_default().iter().take(2) {
+            self.add(Some(&leader.node), "claimed to lead".to_string());
+        }
     }
-    let (from, to) = (between.from.saturating_sub(AROUND_NS), between.to.saturating_add(AROUND_NS));
-    let span = |(node, why): (String, Vec<String>)| {
-        let name = elide(&node, 40);
-        let until: Vec<_> = run.logs.iter().filter(|line| line.node == name && line.t <= to).collect();
-        let inside = until.iter().filter(|line| from <= line.t).count();
-        // If it wrote nothing in that time, its last words before it.
-        let lines = &until[until.len() - inside.clamp(FORMER_MAX, LINES_MAX).min(until.len())..];
-        let number = lines.iter().map(|line| line.line);
-        let time = lines.iter().map(|line| line.t);
-        Some(LogSpan {
-            node,
-            why: why.join(" and ").replace(" and answered ", " and "),
-            lines: (number.clone().min()?, number.max()?),
-            times: (time.clone().min()?, time.max()?),
-        })
-    };
-    wanted.into_iter().filter_map(span).collect()
+
+    /// Their lines around an interval.
+    fn spans(self, run: &RunDir, from: Nanos, to: Nanos) -> Vec<LogSpan> {
+        let (from, to) = (from.saturating_sub(AROUND_NS), to.saturating_add(AROUND_NS));
+        let span = |(node, why): (String, Vec<String>)| {
+            let name = elide(&node, 40);
+            let until: Vec<_> = run.logs.iter().filter(|line| line.node == name && line.t <= to).collect();
+            let inside = until.iter().filter(|line| from <= line.t).count();
+            // If it wrote nothing in that time, its last words before it.
+            let lines = &until[until.len() - inside.clamp(FORMER_MAX, LINES_MAX).min(until.len())..];
+            let number = lines.iter().map(|line| line.line);
+            let time = lines.iter().map(|line| line.t);
+            Some(LogSpan {
+                node,
+                why: why.join(" and ").replace(" and answered ", " and "),
+                lines: (number.clone().min()?, number.max()?),
+                times: (time.clone().min()?, time.max()?),
+            })
+        };
+        self.0.into_iter().filter_map(span).collect()
+    }
 }
 
 /// The page of the documentation: every class with its usual causes, as Markdown.
@@ -308,10 +384,7 @@ pub fn page() -> String {
             };
             page += &list_item(&plain(bug));
             page += &continued(&format!("Look first: {}", uncapitalized(&plain(look))));
-            if !triggers.is_empty() {
-                let events: Vec<&str> = triggers.iter().map(|trigger| trigger.words()).collect();
-                page += &continued(&format!("Suspect it after {}.", events.join(", ")));
-            }
+            page += &after(triggers);
             let only = match takes {
                 Takes::AnExposedWrite => {
                     "Suspect it where a read of the counterexample returned a value before its write was acknowledged, \
@@ -330,14 +403,27 @@ pub fn page() -> String {
     }
     page += "\n## Findings without a client\n\n\
              Oracles beside the model compare what nodes do. What to suspect after a finding of each:\n";
-    for (oracle, causes) in FINDINGS {
-        page += &format!("\n`{}`:\n\n", oracle.name());
-        for Cause { bug, look, .. } in *causes {
-            page += &list_item(bug);
-            page += &continued(&format!("Look first: {}", uncapitalized(look)));
+    for Finds { oracle, kind, causes, .. } in FINDINGS {
+        let kind = if kind.is_empty() { String::new() } else { format!(", {kind}") };
+        page += &format!("\n`{}`{kind}:\n\n", oracle.name());
+        for Cause { triggers, bug, look, .. } in *causes {
+            let plain = |text: &str| text.replace("{server} and {other}", "the nodes");
+            page += &list_item(&plain(bug));
+            page += &continued(&format!("Look first: {}", uncapitalized(&plain(look))));
+            page += &after(triggers);
         }
     }
     page
+}
+
+/// After which events a cause is suspected; empty if it needs none.
+fn after(events: &[Trigger]) -> String {
+    let events: Vec<&str> = events.iter().map(|trigger| trigger.words()).collect();
+    if events.is_empty() {
+        String::new()
+    } else {
+        continued(&format!("Suspect it after {}.", events.join(", ")))
+    }
 }
 
 /// The maximum length of a line of the page.

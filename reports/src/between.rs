@@ -78,6 +78,8 @@ impl Trigger {
 pub struct Change {
     /// When it happened, or was seen.
     pub t: Nanos,
+    /// When the fault began whose change it is; for other changes as `t`.
+    pub began: Nanos,
     /// The kinds of event that it is.
     pub triggers: &'static [Trigger],
     /// What happened, such as `kill n3 ended and its nodes restarted`.
@@ -141,7 +143,7 @@ fn of_fault(fault: &Fault) -> Vec<Change> {
         return Vec::new();
     }
     let triggers = triggers(&fault.fault);
-    let change = |t, what| Change { t, triggers, what };
+    let change = |t, what| Change { t, began: fault.applied_ns, triggers, what };
     let mut changes = vec![change(fault.applied_ns, format!("{} began", fault.label))];
     changes.extend(fault.shifts.iter().map(|shift| match shift.idle {
         true => change(shift.t, format!("{} was inactive", fault.name())),
@@ -158,6 +160,7 @@ fn of_leaders(all: &[Leaders], from: Nanos, to: Nanos) -> impl Iterator<Item = C
     let inside = all.iter().enumerate().filter(move |(_, change)| from <= change.t && change.t <= to);
     inside.map(|(at, change)| Change {
         t: change.t,
+        began: change.t,
         triggers: if is_new(&all[..at], change) { &[Trigger::Leader] } else { &[] },
         what: format!(
             "{} {} to lead",

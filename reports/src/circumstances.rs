@@ -5,6 +5,7 @@
 //! its acknowledgement, so the faults in between are reported, too.
 
 use tribunal_checker::op::{Nanos, Op};
+use tribunal_records::oracles::Finding;
 
 use crate::between::{Between, Change, brief};
 use crate::faults::{Fault, Strip};
@@ -16,19 +17,33 @@ use crate::wording::{counted, duration, elide, seconds};
 const NONE: &str = "no fault in force";
 
 /// The maximum number of faults in one sentence: the last ones.
-const NAMED_MAX: usize = 5;
+pub const NAMED_MAX: usize = 5;
 
-/// Sentences about the nodes and faults around the violation, without full stops; empty if no violation was
-/// proved or the history is not of a run.
-pub fn around_violation(run: &RunDir) -> Vec<String> {
+/// Sentences about the nodes and faults around the violation, without full stops, each with at most `named` faults or
+/// changes; empty if no violation was proved or the history is not of a run.
+pub fn around_violation(run: &RunDir, named: usize) -> Vec<String> {
     if run.evidence.info.is_history() && run.evidence.faults.is_empty() {
         return Vec::new();
     }
     let Some(between) = Between::of(run) else { return Vec::new() };
     let mut said: Vec<String> = who_answered(run, &between).into_iter().collect();
-    said.extend(what_changed(&between));
-    said.push(faults_around(run, &between));
+    said.extend(what_changed(&between, named));
+    said.push(faults_around(run, &between, named));
     said
+}
+
+/// Sentences about the leader and the faults at the time of a finding, without full stops.
+pub fn around_finding(run: &RunDir, finding: &Finding) -> Vec<String> {
+    let (t, time) = (finding.t, seconds(finding.t));
+    let led = leaders::at(&run.leaders, t).map(|leaders| {
+        let verb = if leaders.len() > 1 { "claimed to lead" } else { "led" };
+        format!("at {time} s, {} {verb}", leaders::named(leaders))
+    });
+    let faults = match in_force(&run.evidence.faults, t, t, t, NAMED_MAX) {
+        none if none.starts_with("no fault") => none,
+        some => format!("faults in force at {time} s: {some}"),
+    };
+    led.into_iter().chain([faults]).collect()
 }
 
 /// The nodes that answered, and the leader at that time.
@@ -49,11 +64,11 @@ fn who_answered(run: &RunDir, between: &Between<'_>) -> Option<String> {
 }
 
 /// The changes between the contradicted operation and the witness.
-fn what_changed(between: &Between<'_>) -> Option<String> {
+fn what_changed(between: &Between<'_>, named: usize) -> Option<String> {
     let contradicted = between.contradicted?;
-    let more = between.changes.len().saturating_sub(NAMED_MAX);
-    let named = |change: &Change| format!("{} ({})", change.what, seconds(change.t));
-    let all: Vec<String> = between.changes[more..].iter().map(named).collect();
+    let more = between.changes.len().saturating_sub(named);
+    let told = |change: &Change| format!("{} ({})", change.what, seconds(change.t));
+    let all: Vec<String> = between.changes[more..].iter().map(told).collect();
     let all = match more {
         0 => all.join(", "),
         more => format!("{} before, then {}", counted(more, "other change"), all.join(", ")),
@@ -70,10 +85,10 @@ fn what_changed(between: &Between<'_>) -> Option<String> {
 }
 
 /// The faults in force in the window.
-fn faults_around(run: &RunDir, between: &Between<'_>) -> String {
+fn faults_around(run: &RunDir, between: &Between<'_>, named: usize) -> String {
     let (faults, witness) = (&run.evidence.faults, between.witness);
-    let during = match since(faults, between.from, between.to) {
-        none if none == NONE => in_force(faults, between.from, between.to, witness.call),
+    let during = match since(faults, between.from, between.to, named) {
+        none if none == NONE => in_force(faults, between.from, between.to, witness.call, named),
         some => some,
     };
     match between.contradicted {
@@ -90,12 +105,12 @@ fn faults_around(run: &RunDir, between: &Between<'_>) -> String {
 
 /// The faults in force at some time between two times; if none, how long before `then` the last one had
 /// ended.
-fn in_force(faults: &[Fault], from: Nanos, to: Nanos, then: Nanos) -> String {
+fn in_force(faults: &[Fault], from: Nanos, to: Nanos, then: Nanos, named: usize) -> String {
     let mut strips: Vec<Strip> = faults.iter().flat_map(Fault::strips).collect();
     strips.retain(|strip| strip.overlaps(from, to));
     strips.sort_by_key(|strip| strip.from);
     if !strips.is_empty() {
-        return listed(strips.iter().map(|strip| state(strip.label, strip.from, strip.to)).collect());
+        return listed(strips.iter().map(|strip| state(strip.label, strip.from, strip.to)).collect(), named);
     }
     if let Some(fault) = faults.iter().find(|fault| fault.overlaps(from, to)) {
         let whole = state(&fault.name(), fault.applied_ns, fault.healed_ns);
@@ -116,7 +131,7 @@ fn in_force(faults: &[Fault], from: Nanos, to: Nanos, then: Nanos) -> String {
 }
 
 /// The faults in force at some time between two times, each once.
-fn since(faults: &[Fault], from: Nanos, to: Nanos) -> String {
+fn since(faults: &[Fault], from: Nanos, to: Nanos, named: usize) -> String {
     let mut during: Vec<&Fault> = faults.iter().filter(|fault| fault.overlaps(from, to)).collect();
     during.sort_by_key(|fault| fault.applied_ns);
     if during.is_empty() {
@@ -129,7 +144,7 @@ fn since(faults: &[Fault], from: Nanos, to: Nanos) -> String {
             _ => state(&fault.name(), fault.applied_ns, fault.healed_ns),
         }
     };
-    listed(during.iter().map(one).collect())
+    listed(during.iter().map(one).collect(), named)
 }
 
 fn state(label: &str, from: Nanos, to: Option<Nanos>) -> String {
@@ -139,8 +154,8 @@ fn state(label: &str, from: Nanos, to: Option<Nanos>) -> String {
     }
 }
 
-fn listed(all: Vec<String>) -> String {
-    let more = all.len().saturating_sub(NAMED_MAX);
+fn listed(all: Vec<String>, named: usize) -> String {
+    let more = all.len().saturating_sub(named);
     let last = all[more..].join(", ");
     if more == 0 { last } else { format!("{} before, then {last}", counted(more, "other")) }
 }
@@ -169,14 +184,14 @@ mod tests {
 
     /// The faults in force during an operation with these start and end times, in milliseconds.
     fn during(faults: &[Fault], from: Nanos, to: Nanos) -> String {
-        in_force(faults, from * 1_000_000, to * 1_000_000, from * 1_000_000)
+        in_force(faults, from * 1_000_000, to * 1_000_000, from * 1_000_000, NAMED_MAX)
     }
 
     #[test]
     fn how_long_ago_counts_from_the_moment_that_is_told() {
         let kill = [fault("kill n1", 2_000, 2_500, &[])];
         let ms = 1_000_000;
-        let told = in_force(&kill, 3_000 * ms, 3_300 * ms, 3_300 * ms);
+        let told = in_force(&kill, 3_000 * ms, 3_300 * ms, 3_300 * ms, NAMED_MAX);
         assert_eq!(told, "no fault was active; the last, kill n1, had ended 800 ms before");
     }
 
@@ -199,8 +214,8 @@ mod tests {
             fault("kill n3", 1_000, 2_000, &[]),
             fault("pause storm n1", 3_000, 5_000, &[(3_500, "pause storm n2")]),
         ];
-        let said = since(&faults, 2_856_000_000, 8_019_000_000);
+        let said = since(&faults, 2_856_000_000, 8_019_000_000, NAMED_MAX);
         assert_eq!(said, "power n1,n2 (2.896–8.028), pause storm (3.000–5.000)");
-        assert_eq!(since(&faults, 9_000_000_000, 9_500_000_000), "no fault in force");
+        assert_eq!(since(&faults, 9_000_000_000, 9_500_000_000, NAMED_MAX), "no fault in force");
     }
 }

@@ -71,8 +71,8 @@ pub fn render(run: &RunDir) -> String {
                 main {
                     (verdict::header(run))
                     (advice::section(run))
-                    (verdict::commands(run))
                     @if !by_model { (findings::section(run)) }
+                    (verdict::commands(run))
                     // For an undecided run the first question is why, for a good one what it has survived.
                     @if undecided(run) { (checking::section(run)) }
                     @if covered_first { (surroundings::coverage(run)) }

@@ -30,7 +30,7 @@ pub fn render(run: &RunDir) -> String {
     if let Some(survived) = summary::survived(run) {
         out += &format!("\n{}\n", escaped(&survived));
     }
-    for around in circumstances::around_violation(run) {
+    for around in circumstances::around_violation(run, circumstances::NAMED_MAX) {
         out += &format!("\n- {}", sentence(&elide(&around, SENTENCE_CHARS_MAX)));
     }
     if let Some(advice) = advice::of(run) {

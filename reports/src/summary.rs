@@ -2,9 +2,9 @@
 
 use tribunal_checker::limits::Limit;
 use tribunal_checker::op::{Nanos, Op};
-use tribunal_records::Size;
 use tribunal_records::oracles::Oracle;
 use tribunal_records::quantity::duration_text;
+use tribunal_records::{Rate, Size, TrialSpec};
 
 use crate::clock::Clock;
 use crate::coverage::{FaultCoverage, in_force};
@@ -181,8 +181,8 @@ pub fn survived(run: &RunDir) -> Option<String> {
 /// The factor by which a limit that was reached is raised in the command that is proposed.
 const RAISED: u32 = 10;
 
-/// What to type next if neither was proved: a check with a higher limit, a longer run, or a run without
-/// faults.
+/// What to type next if neither was proved: a check with a higher limit, a longer run, a run without faults or with
+/// less load.
 fn next(run: &RunDir) -> Option<(&'static str, String, &'static str)> {
     let info = &run.evidence.info;
     let verdict = run.judgement.checker.as_ref().filter(|_| run.judgement.outcome == RunOutcome::Unknown)?;
@@ -200,18 +200,44 @@ fn next(run: &RunDir) -> Option<(&'static str, String, &'static str)> {
     }
     let spec = info.spec.clone()?;
     let stats = &run.judgement.stats;
+    let calm = spec.clone().without_faults();
+    let has_faults = calm != spec;
     if 2 * stats.tally.ok < stats.tally.all() {
-        return Some((
-            "next",
-            command(spec.without_faults().words()),
-            "does the system answer without faults?",
-        ));
+        let answers = "does the system answer without faults?";
+        return Some(match has_faults {
+            true => ("next", command(calm.words()), answers),
+            false => ("next", doctor(&spec), "which operation does the system not answer?"),
+        });
     }
-    if run.judgement.interrupted || run.judgement.coverage.why.is_empty() {
+    if run.judgement.interrupted {
         return None;
     }
-    let longer = spec.with(|spec| spec.time_limit *= 3);
-    Some(("next", command(longer.words()), "a longer run has room for every fault"))
+    if !run.judgement.coverage.why.is_empty() {
+        let longer = spec.with(|spec| spec.time_limit *= 3);
+        return Some(("next", command(longer.words()), "a longer run has room for every fault"));
+    }
+    // All was tested, so too few operations succeeded.
+    spec.availability?;
+    Some(match has_faults {
+        true => ("next", command(calm.words()), "is the success rate higher without faults?"),
+        false => {
+            let lighter = spec.with(|spec| spec.rate = lighter(spec.rate));
+            ("next", command(lighter.words()), "is the success rate higher with less load?")
+        }
+    })
+}
+
+/// A tenth of the load.
+fn lighter(rate: Rate) -> Rate {
+    match rate {
+        Rate::PerSecond(hz) => Rate::PerSecond((hz / 10.0).max(0.001)),
+        Rate::Full | Rate::Bursts => Rate::PerSecond(100.0),
+    }
+}
+
+/// The command that tries each operation of a system.
+fn doctor(spec: &TrialSpec) -> String {
+    format!("tribunal doctor {} --nodes {}", shell_quoted(&spec.system), spec.nodes)
 }
 
 /// The commands to type next: those that repeat the check, the run and, if any, the faults; each with a

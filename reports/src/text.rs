@@ -2,9 +2,10 @@
 
 mod lanes;
 
-use tribunal_checker::verdict::{Impossible, Violation};
+use tribunal_checker::verdict::{Explanation, Impossible, Violation};
+use tribunal_records::oracles::Finding;
 
-use crate::advice;
+use crate::advice::{self, LogSpan, Suspicion};
 use crate::circumstances;
 use crate::findings;
 use crate::judgement::{Judgement, RunOutcome};
@@ -24,6 +25,9 @@ const EXPLANATIONS_MAX: usize = 2;
 const FAULTS_MAX: usize = 6;
 /// The maximum number of lines of a node's last output.
 const LAST_OUTPUT_MAX: usize = 5;
+
+/// The maximum number of lines of a sentence about faults.
+const CIRCUMSTANCE_LINES_MAX: usize = 3;
 
 /// The maximum number of findings of oracles beside the model.
 const FINDINGS_MAX: usize = 3;
@@ -53,20 +57,19 @@ pub fn render_within(run: &RunDir, width: usize) -> String {
     lines.extend(shrunk(run).iter().flat_map(|text| wrapped(text, 2, 4)));
     // Of several mistakes, the one that gives the run its name comes first, and needs the room for its evidence.
     let by_model = judgement.violation().is_some();
-    let findings = judgement.findings.iter().take(FINDINGS_MAX).flat_map(|finding| {
-        let evidence = finding.evidence.iter().take(if by_model { 0 } else { LAST_OUTPUT_MAX });
-        let evidence = evidence.map(|words| line(&format!("    {words}")));
-        at_most(3, wrapped(&findings::sentence(finding), 2, 4), width).into_iter().chain(evidence)
-    });
-    if !by_model {
-        lines.extend(findings.clone());
-    }
-    if let Some(violation) = judgement.violation() {
-        lines.extend(circumstances(run, width));
-        lines.extend(advice(run, width));
-        lines.push(String::new());
-        lines.extend(evidence(run, violation, width));
-        lines.extend(findings);
+    let findings = findings(run, by_model, width);
+    let mut optional = Vec::new();
+    match judgement.violation() {
+        None => lines.extend(findings.concat()),
+        Some(violation) => {
+            lines.extend(circumstances(run, width));
+            lines.extend(advice(run, width));
+            lines.push(String::new());
+            let (picture, reasons) = evidence(run, violation, width);
+            lines.extend(picture);
+            optional.extend(findings);
+            optional.extend(reasons);
+        }
     }
     if let Some(survived) = summary::survived(run) {
         lines.extend(at_most(3, wrapped(&survived, 2, 2), width));
@@ -79,18 +82,27 @@ pub fn render_within(run: &RunDir, width: usize) -> String {
         }
         lines.extend(error.take(LAST_OUTPUT_MAX).map(|words| line(&format!("    {words}"))));
     }
-    lines.push(String::new());
-    lines.extend(figures(run, width));
-    if !judgement.oracles.is_empty() {
-        let info = &run.evidence.info;
-        lines.extend(wrapped(&format!("looked   {}", findings::looked(info, judgement).join("; ")), 2, 11));
-        if !info.never.is_empty() {
-            lines.extend(wrapped(&format!("but      {}", info.never.join("; ")), 2, 11));
+    let (figures, brief) = (figures(run, width), brief_figures(run, width));
+    let closing = closing(run, width);
+    // A block is shown whole or not at all. Two lines are blank.
+    let mut room = LINES_MAX - closing.len() - 2;
+    lines.truncate(room - brief.len());
+    room -= lines.len();
+    for block in optional {
+        if block.len() + brief.len() <= room {
+            room -= block.len();
+            lines.extend(block);
         }
     }
     lines.push(String::new());
-    let closing = closing(run, width);
-    lines.truncate(LINES_MAX - closing.len());
+    let figures = if figures.len() <= room { figures } else { brief };
+    room -= figures.len();
+    lines.extend(figures);
+    let looked = looked(run, width);
+    if looked.len() <= room {
+        lines.extend(looked);
+    }
+    lines.push(String::new());
     lines.extend(closing);
     lines.into_iter().map(|line| line.trim_end().to_string() + "\n").collect()
 }
@@ -118,7 +130,12 @@ fn at_most(max: usize, mut lines: Vec<String>, width: usize) -> Vec<String> {
     if lines.len() > max {
         lines.truncate(max);
         if let Some(last) = lines.last_mut() {
-            *last = elide(&format!("{last} …"), width);
+            while last.chars().count() + 2 > width
+                && let Some((kept, _)) = last.rsplit_once(' ')
+            {
+                *last = kept.to_string();
+            }
+            last.push_str(" …");
         }
     }
     lines
@@ -136,24 +153,80 @@ fn headline(run: &RunDir, width: usize) -> Vec<String> {
     lines.map(|line| line.replace('\u{a0}', " ")).collect()
 }
 
-/// The faults around the violation.
+/// The faults around the violation, each sentence with as many of the last ones as its lines have room for.
 fn circumstances(run: &RunDir, width: usize) -> Vec<String> {
-    let said = circumstances::around_violation(run);
-    said.iter().flat_map(|sentence| at_most(3, wrapped(sentence, 2, 4, width), width)).collect()
+    let fits = |lines: &Vec<String>| lines.len() <= CIRCUMSTANCE_LINES_MAX;
+    let said = (0..circumstances::around_violation(run, 1).len()).flat_map(|at| {
+        let with = |named: usize| wrapped(&circumstances::around_violation(run, named)[at], 2, 4, width);
+        let most = (1..=circumstances::NAMED_MAX).rev().map(with).find(fits);
+        most.unwrap_or_else(|| at_most(CIRCUMSTANCE_LINES_MAX, with(1), width))
+    });
+    said.collect()
 }
 
 /// The most likely cause, and the log lines to read first.
 fn advice(run: &RunDir, width: usize) -> Vec<String> {
-    let Some(advice) = advice::of(run) else { return Vec::new() };
-    let cause = advice.causes.first().map(|cause| format!("{:\u{a0}<8} {}", "suspect", cause.bug));
-    let read = advice.read.iter().map(|span| match span.lines {
+    let advice = advice::of(run);
+    advice.map_or(Vec::new(), |advice| what_to_do(advice.causes.first(), &advice.read, width))
+}
+
+fn what_to_do(cause: Option<&Suspicion>, spans: &[LogSpan], width: usize) -> Vec<String> {
+    let mut lines = cause.map_or(Vec::new(), |cause| labelled("suspect", &cause.bug, 3, width));
+    let read = spans.iter().map(|span| match span.lines {
         (first, last) if first == last => format!("{}.log:{first}", span.node),
         (first, last) => format!("{}.log:{first}-{last}", span.node),
     });
     let read: Vec<String> = read.collect();
-    let read = (!read.is_empty()).then(|| format!("{:\u{a0}<8} {}", "read", read.join(", ")));
-    let lines = cause.iter().chain(&read).flat_map(|text| at_most(3, wrapped(text, 2, 11, width), width));
+    if !read.is_empty() {
+        lines.extend(labelled("read", &read.join(", "), 3, width));
+    }
+    lines
+}
+
+/// A text beside its label, in at most `max` lines.
+fn labelled(label: &str, text: &str, max: usize, width: usize) -> Vec<String> {
+    // Non-breaking spaces keep the column.
+    let text = format!("{label:\u{a0}<8} {text}");
+    let lines = at_most(max, wrapped(&text, 2, 11, width), width).into_iter();
     lines.map(|line| line.replace('\u{a0}', " ")).collect()
+}
+
+/// What the oracles beside the model found, a block each: of the first, what to do, and of each its evidence, unless
+/// the model found a violation, too.
+fn findings(run: &RunDir, by_model: bool, width: usize) -> Vec<Vec<String>> {
+    let said = |finding: &Finding| at_most(3, wrapped(&findings::sentence(finding), 2, 4, width), width);
+    let all = run.judgement.findings.iter().take(FINDINGS_MAX).enumerate();
+    all.map(|(at, finding)| {
+        // The sentence of the one that decided is the run's.
+        let is_said = run.judgement.decisive_finding() == Some(finding);
+        let mut block = if is_said { Vec::new() } else { said(finding) };
+        if !by_model {
+            let evidence = finding.evidence.iter().take(LAST_OUTPUT_MAX);
+            block.extend(evidence.map(|words| elide(&format!("    {words}"), width)));
+            if at == 0 {
+                let around = circumstances::around_finding(run, finding);
+                block.extend(around.iter().flat_map(|text| at_most(3, wrapped(text, 2, 4, width), width)));
+                let (causes, spans) =
+                    (advice::of_finding(run, finding), advice::lines_of_finding(run, finding));
+                block.extend(what_to_do(causes.first(), &spans, width));
+            }
+        }
+        block
+    })
+    .collect()
+}
+
+/// What was looked for beside the model, and how often.
+fn looked(run: &RunDir, width: usize) -> Vec<String> {
+    let (info, judgement) = (&run.evidence.info, &run.judgement);
+    if judgement.oracles.is_empty() {
+        return Vec::new();
+    }
+    let mut lines = labelled("looked", &findings::looked(info, judgement).join("; "), LINES_MAX, width);
+    if !info.never.is_empty() {
+        lines.extend(labelled("but", &info.never.join("; "), LINES_MAX, width));
+    }
+    lines
 }
 
 /// A command that can be copied, broken before a flag where a line is too narrow.
@@ -185,8 +258,8 @@ fn picture_within(run: &RunDir, width: usize) -> Vec<String> {
     lanes::draw(&run.judgement, &run.evidence.faults, width)
 }
 
-/// The picture, and why no order works.
-fn evidence(run: &RunDir, violation: &Violation, width: usize) -> Vec<String> {
+/// The picture; and why no order works, a block for each reason.
+fn evidence(run: &RunDir, violation: &Violation, width: usize) -> (Vec<String>, Vec<Vec<String>>) {
     let wrapped = |text: &str, first, rest| wrapped(text, first, rest, width);
     let line = |text: &str| elide(text, width);
     let mut lines = Vec::new();
@@ -195,31 +268,34 @@ fn evidence(run: &RunDir, violation: &Violation, width: usize) -> Vec<String> {
         lines.push(line(&format!("  state before p{} {}: {{{states}}}", first.process, operation(first))));
     }
     lines.extend(picture_within(run, width));
+    // First whether something is lost, then the explanation: a terminal has no room for all answers.
+    let first = usize::from(violation.missing.is_some());
+    let mut explanations: Vec<_> = violation.explanations.iter().enumerate().collect();
+    explanations.sort_by_key(|(at, explanation)| *at >= first && explanation.holds == Some(false));
+    let said = |explanation: &Explanation| {
+        at_most(2, wrapped(&format!("{} {}", explanation.question, explanation.answer), 2, 4), width)
+    };
+    let mut answers = explanations.into_iter().take(EXPLANATIONS_MAX).map(|(_, it)| said(it));
+    let mut blocks: Vec<_> = answers.by_ref().take(first).collect();
     let lead = match violation.order.len() {
         0 => "to begin: ".to_string(),
         n => format!("after {}: ", summary::places(n)),
     };
     let indent = 2 + lead.chars().count();
     for (at, impossible) in violation.impossible.iter().take(3).enumerate() {
-        let mut reason = wrapped(&why_not(&run.judgement, impossible), indent, indent + 2);
+        let reason = wrapped(&why_not(&run.judgement, impossible), indent, indent + 2);
+        let mut reason = at_most(2, reason, width);
         if at == 0 {
             reason[0] = format!("  {lead}{}", reason[0].trim_start());
         }
-        lines.extend(reason.into_iter().take(2));
+        blocks.push(reason);
     }
     if let Some(more) = violation.impossible.len().checked_sub(4) {
-        lines.push(format!("  and {} more ways, none of which works", more + 1));
+        blocks.push(vec![format!("  and {} more ways, none of which works", more + 1)]);
     }
-    // First whether something is lost, then the explanation: a terminal has no room for all answers.
-    let first = usize::from(violation.missing.is_some());
-    let mut explanations: Vec<_> = violation.explanations.iter().enumerate().collect();
-    explanations.sort_by_key(|(at, explanation)| *at >= first && explanation.holds == Some(false));
-    for (_, explanation) in explanations.into_iter().take(EXPLANATIONS_MAX) {
-        let says = format!("{} {}", explanation.question, explanation.answer);
-        lines.extend(wrapped(&says, 2, 4).into_iter().take(2));
-    }
-    lines.extend(summary::shrink_caption(run).map(|caption| line(&format!("  {caption}"))));
-    lines
+    blocks.extend(answers);
+    blocks.extend(summary::shrink_caption(run).map(|caption| vec![line(&format!("  {caption}"))]));
+    (lines, blocks)
 }
 
 fn why_not(judgement: &Judgement, impossible: &Impossible) -> String {
@@ -232,11 +308,10 @@ fn why_not(judgement: &Judgement, impossible: &Impossible) -> String {
     format!("{} from {}: {}", tried.join(", then "), impossible.state, impossible.reason)
 }
 
-fn figures(run: &RunDir, width: usize) -> Vec<String> {
-    let line = |text: &str| elide(text, width);
-    let stats = &run.judgement.stats;
-    let (tally, clock) = (stats.tally, run.clock());
-    let mut lines = vec![line(&match tally.all() {
+/// The operations by outcome, in one line.
+fn tally(run: &RunDir, width: usize) -> String {
+    let tally = run.judgement.stats.tally;
+    let text = match tally.all() {
         0 => "  ops      none".to_string(),
         all => format!(
             "  ops      {}: ok {} ({}), fail {}, info {}",
@@ -246,7 +321,32 @@ fn figures(run: &RunDir, width: usize) -> Vec<String> {
             count(tally.fail),
             count(tally.info)
         ),
-    })];
+    };
+    elide(&text, width)
+}
+
+/// The figures where there is no room for the table.
+fn brief_figures(run: &RunDir, width: usize) -> Vec<String> {
+    let p99 = run.judgement.stats.by_f.iter().filter_map(|per_f| {
+        Some(format!("{} {}", elide(per_f.f.name(), 10), run.clock().span(per_f.latency?.p99_ns)))
+    });
+    let p99: Vec<String> = p99.collect();
+    let mut lines = vec![tally(run, width)];
+    if !p99.is_empty() {
+        lines.push(elide(&format!("  p99      {}", p99.join(", ")), width));
+    }
+    let faults = summary::fault_tally(run);
+    if !faults.is_empty() {
+        lines.extend(labelled("faults", &faults.join(", "), 2, width));
+    }
+    lines
+}
+
+fn figures(run: &RunDir, width: usize) -> Vec<String> {
+    let line = |text: &str| elide(text, width);
+    let stats = &run.judgement.stats;
+    let clock = run.clock();
+    let mut lines = vec![tally(run, width)];
     for per_f in stats.by_f.iter().take(6) {
         if let Some(latency) = per_f.latency {
             lines.push(line(&format!(

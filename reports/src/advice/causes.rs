@@ -4,7 +4,7 @@
 //! `{server}` stands for the node that answered the operation that cannot be linearized, `{other}` for the
 //! node that answered the operation that it contradicts.
 
-use tribunal_records::oracles::Oracle;
+use tribunal_records::oracles::{DIFFERENT_ENTRIES, Oracle};
 
 use crate::between::Trigger::{self, *};
 
@@ -83,8 +83,8 @@ const LOST_NOT_LATE: Cause = Cause {
     takes: Takes::AnUnknownFate,
     ..cause(
         &[Leader, Restart, Power],
-        "It is lost, not late: it was acknowledged before it was durable or before a majority had it, and a restart or \
-         a new leader removed it.",
+        "It is lost, not late: it was acknowledged before it was durable or before a majority had it, or a node without \
+         it became the leader; a restart or the new leader removed it.",
         "Whether {server} and the leader ever had it; see “Lost writes” in docs/violations.md.",
     )
 };
@@ -111,6 +111,13 @@ const OLD_ENTRIES: Cause = of_leader(
     "A node kept entries of an old leader, or accepted entries that do not follow on its own log: two copies differ \
      from there on.",
     "In the logs of {server} and {other}: the first entry in which they differ, and who sent it in which term.",
+);
+
+const ACKNOWLEDGED_TOO_EARLY: Cause = of_leader(
+    &[Leader, Network, Restart, Power],
+    "It was acknowledged before it was durable or before a majority had it: the next leader went on without it, or put \
+     it in another place.",
+    "What {other} waits for before it answers; what becomes of the entry at the next election and after the next restart.",
 );
 
 const NOT_WRITTEN_BACK: Cause = Cause {
@@ -280,6 +287,13 @@ pub(super) const GROUPS: &[Group] = &[
             VOTED_TWICE,
             TWO_CONFIGURATIONS,
             Cause {
+                takes: Takes::ALock,
+                ..likely(
+                    "The lock expires after a fixed time, and the holder works on.",
+                    "The time limit of the lock, against how long it was held.",
+                )
+            },
+            Cause {
                 takes: Takes::AnEarlierOperation,
                 ..cause(
                     &[Leader, Network, Restart, Power],
@@ -316,13 +330,6 @@ pub(super) const GROUPS: &[Group] = &[
                     "Two proposals at the same time both found a majority: a node accepted one below the number that it \
                      had promised, or a proposer did not adopt the value that was accepted before.",
                     "In the logs of {server} and {other}: the numbers that were promised and accepted, in order.",
-                )
-            },
-            Cause {
-                takes: Takes::ALock,
-                ..likely(
-                    "The lock expires after a fixed time, and the holder works on.",
-                    "The time limit of the lock, against how long it was held.",
                 )
             },
         ],
@@ -386,6 +393,7 @@ pub(super) const GROUPS: &[Group] = &[
         title: "Wrong order, diverging copies",
         classes: &["out-of-order", "out-of-order-id", "moved-entry", "reordered"],
         causes: &[
+            ACKNOWLEDGED_TOO_EARLY,
             OLD_ENTRIES,
             cause(
                 &[Leader, Network],
@@ -457,68 +465,131 @@ pub(super) const GROUPS: &[Group] = &[
     },
 ];
 
+/// The usual causes of one kind of finding of an oracle beside the model.
+pub(super) struct Finds {
+    /// The oracle.
+    pub(super) oracle: Oracle,
+    /// The kind in words, if the oracle has several kinds of finding.
+    pub(super) kind: &'static str,
+    /// What the sentence of a finding of this kind contains. The first kind that fits counts.
+    pub(super) says: &'static str,
+    /// The causes, the most frequent first.
+    pub(super) causes: &'static [Cause],
+}
+
+const PROMISED_TWICE: Cause = cause(
+    &[Restart, Power, Disk],
+    "A node lost its vote, its term or a promise in a restart, so that it gave it twice.",
+    "What a node writes to disk before it answers; in the logs: the term or ballot, before and after the restart.",
+);
+
+const SAME_NUMBER: Cause = cause(
+    &[],
+    "Two candidates or proposers used the same number: it has to contain the node's name, or each node may give it \
+     only once.",
+    "How the number of a term or ballot is made, and who voted for it.",
+);
+
 /// What to suspect after a finding of an oracle beside the model.
-pub(super) const FINDINGS: &[(Oracle, &[Cause])] = &[
-    (
-        Oracle::Agreement,
-        &[
-            cause(
-                &[],
-                "A node lost its vote, its term or a promise in a restart, so that it gave it twice.",
-                "What these nodes write to disk before they answer; in their logs: the term or ballot, before and after \
-                 the restart.",
+pub(super) const FINDINGS: &[Finds] = &[
+    Finds {
+        oracle: Oracle::Agreement,
+        kind: "different entries at one position",
+        says: DIFFERENT_ENTRIES,
+        causes: &[
+            likely(
+                "A new leader or proposer went on without entries that a majority had accepted: votes do not compare \
+                 logs, or it does not adopt the accepted values that it is told of.",
+                "How the second of the two entries came about: who proposed it, in which term or ballot, and what that \
+                 node had been told by the majority that elected it.",
             ),
-            cause(
-                &[],
-                "Two candidates or proposers used the same number: it has to contain the node's name, or each node may \
-                 give it only once.",
-                "How the number of a term or ballot is made, and who voted for it.",
+            likely(
+                "An entry was applied before a majority had accepted it: an acknowledgement was counted twice, for \
+                 another node or across terms, or an entry of an earlier term was taken as committed by its count alone.",
+                "Which acknowledgements the leader counted for this position, and the terms of the entry and of the leader.",
             ),
-            cause(
-                &[],
-                "An answer was counted twice, or for another node, or a majority of an old configuration was counted.",
-                "Which answers the winner counted.",
-            ),
-        ],
-    ),
-    (
-        Oracle::Divergence,
-        &[
-            cause(
-                &[],
+            likely(
                 "A node kept entries of an old leader, or accepted entries that do not follow on its own log.",
                 "The first entry in which the two nodes differ, and who sent it in which term.",
             ),
+            TWO_CONFIGURATIONS,
+            PROMISED_TWICE,
+            SAME_NUMBER,
+        ],
+    },
+    Finds {
+        oracle: Oracle::Agreement,
+        kind: "a term or ballot that two nodes won, or that went back",
+        says: "",
+        causes: &[
+            PROMISED_TWICE,
+            SAME_NUMBER,
             cause(
                 &[],
+                "A vote was counted twice or for another node, or a majority of an old configuration was counted.",
+                "Which votes the winners counted.",
+            ),
+            TWO_CONFIGURATIONS,
+        ],
+    },
+    Finds {
+        oracle: Oracle::Divergence,
+        kind: "",
+        says: "",
+        causes: &[
+            likely(
+                "A node kept entries of an old leader, or accepted entries that do not follow on its own log.",
+                "The first entry in which the two nodes differ, and who sent it in which term.",
+            ),
+            likely(
                 "Applying an entry depends on more than the entry and the state: on time, on chance, on the order of a \
                  hash table, or on what a snapshot leaves out.",
                 "The first entry after which the states differ; whether one node had restored a snapshot.",
             ),
+            cause(
+                &[Restart, Power, Disk],
+                "A node applied an entry twice or not at all after a restart: what it had applied and how far it had \
+                 come are not stored in one step.",
+                "The first entry that the node applied after its restart.",
+            ),
         ],
-    ),
-    (
-        Oracle::Crash,
-        &[cause(
+    },
+    Finds {
+        oracle: Oracle::Crash,
+        kind: "",
+        says: "",
+        causes: &[cause(
             &[],
             "A case that the code excludes did happen: the evidence has the last lines of the node.",
             "The last lines of its log, and the faults in force at that time.",
         )],
-    ),
-    (
-        Oracle::Restart,
-        &[cause(
+    },
+    Finds {
+        oracle: Oracle::Restart,
+        kind: "",
+        says: "",
+        causes: &[cause(
             &[],
             "The node cannot read what it has written itself: a file that was cut short, or written in part.",
             "The lines of its log after the restart, and the files in its data directory.",
         )],
-    ),
-    (
-        Oracle::Recovery,
-        &[cause(
-            &[],
-            "After the faults nothing makes the node go on: no new election, no new connection, or a queue that stays full.",
-            "Its log from the end of the last fault on: elections, connections and what it waits for.",
-        )],
-    ),
+    },
+    Finds {
+        oracle: Oracle::Recovery,
+        kind: "",
+        says: "",
+        causes: &[
+            cause(
+                &[],
+                "After the faults nothing makes the node go on: no new election, no new connection, or a queue that \
+                 stays full.",
+                "Its log from the end of the last fault on: elections, connections and what it waits for.",
+            ),
+            cause(
+                &[],
+                "Only the leader serves clients, and this node does not lead: then it is no bug.",
+                "`served-by = \"leader\"` under `[client]` in the description of the system (docs/own-system.md).",
+            ),
+        ],
+    },
 ];

@@ -13,8 +13,19 @@ const CAUSES_OPEN: usize = 2;
 
 pub(super) fn section(run: &RunDir) -> Markup {
     let Some(advice) = advice::of(run) else { return html! {} };
-    let (first, more) = advice.causes.split_at(advice.causes.len().min(CAUSES_OPEN));
     let body = html! {
+        (causes(&advice.causes, CAUSES_OPEN))
+        (to_read(&advice.read))
+        p .remark { "More about this class: " (PAGE) ", section “" (advice.section) "”." }
+    };
+    let remark = format!("{}: {}", advice.class, advice.meaning);
+    titled("advice", "What to do", &remark, body)
+}
+
+/// The causes in order; those beyond the first `open` are folded.
+pub(super) fn causes(all: &[Suspicion], open: usize) -> Markup {
+    let (first, more) = all.split_at(all.len().min(open));
+    html! {
         ol .causes { @for cause in first { (suspicion(cause)) } }
         @if !more.is_empty() {
             details {
@@ -22,14 +33,17 @@ pub(super) fn section(run: &RunDir) -> Markup {
                 ol .causes start=(first.len() + 1) { @for cause in more { (suspicion(cause)) } }
             }
         }
-        @if !advice.read.is_empty() {
+    }
+}
+
+/// The log lines to read first.
+pub(super) fn to_read(spans: &[LogSpan]) -> Markup {
+    html! {
+        @if !spans.is_empty() {
             p { "Read first:" }
-            ul { @for span in &advice.read { li { (log_span(span)) } } }
+            ul { @for span in spans { li { (log_span(span)) } } }
         }
-        p .remark { "More about this class: " (PAGE) ", section “" (advice.section) "”." }
-    };
-    let remark = format!("{}: {}", advice.class, advice.meaning);
-    titled("advice", "What to do", &remark, body)
+    }
 }
 
 fn suspicion(cause: &Suspicion) -> Markup {

@@ -17,6 +17,9 @@ const CONTEXT_MAX: usize = 12;
 /// With more operations than this, the table is initially collapsed.
 const ROWS_OPEN_MAX: usize = 12;
 
+/// An operation up to this length stays on one line of the table.
+const UNBROKEN_CHARS_MAX: usize = 24;
+
 /// This many operations of a counterexample are drawn even if they do not fit.
 const BARS_MIN: usize = 8;
 
@@ -25,6 +28,7 @@ pub(super) fn section(run: &RunDir) -> Markup {
     let caption = summary::shrink_caption(run).unwrap_or_default();
     let body = html! {
         div .scroll tabindex="0" role="group" aria-label="The counterexample, drawn" { (lanes::draw(&picture)) }
+        p .remark.narrow { "Scroll the picture sideways to see its beginning." }
         ul .legend {
             li { span .swatch.ok {} "ok: it happened" }
             li { span .swatch.info {} "info: it may take effect at any later time, or never" }
@@ -113,7 +117,7 @@ fn row(bar: &Bar, times: &[String], clock: Clock) -> Markup {
         tr .faint[bar.context] {
             td { (place.unwrap_or_default()) }
             td { "p" (op.process) }
-            td { code { (operation(op)) } }
+            td { code .phrase[operation(op).chars().count() <= UNBROKEN_CHARS_MAX] { (operation(op)) } }
             td { (op.node.as_deref().map_or("–".to_string(), |node| elide(node, 20))) }
             (numbers([&times[bar.from], &completed, &took]))
             td { (outcome(bar)) @if bar.context { ", context" } }

@@ -63,6 +63,9 @@ pub(super) fn section(run: &RunDir) -> Markup {
     titled("faults", "Faults", &counted(faults.len(), "fault"), body)
 }
 
+/// The maximum length of what a fault did, in characters: all its counters, unless numbers are huge.
+const EFFECT_CHARS_MAX: usize = 400;
+
 /// One row for each state of a shifting fault.
 fn states(fault: &Fault) -> Markup {
     let more = fault.strips().count().saturating_sub(STATES_MAX);
@@ -70,8 +73,7 @@ fn states(fault: &Fault) -> Markup {
         @for strip in fault.strips().take(STATES_MAX) {
             tr .faint {
                 td {}
-                td .named { "↳ " (elide(strip.label, 80)) }
-                td colspan="2" {}
+                td .named colspan="3" { "↳ " (elide(strip.label, 80)) }
                 (number(seconds(strip.from)))
                 (number(strip.to.map_or("never".to_string(), seconds)))
                 (number(strip.to.map_or("–".to_string(), |to| duration(to - strip.from))))
@@ -103,7 +105,7 @@ fn row(run: &RunDir, fault: &Fault) -> Markup {
                     Some(false) => b { "no effect" },
                     None => "not measured",
                 }
-                @if !effect.is_empty() { " (" (elide(&effect.join(", "), 120)) ")" }
+                @if !effect.is_empty() { " (" (elide(&effect.join(", "), EFFECT_CHARS_MAX)) ")" }
             }
             (numbers([meanwhile, recovered]))
         }

@@ -2,16 +2,21 @@
 
 use maud::{Markup, html};
 
-use tribunal_records::oracles::Oracle;
+use tribunal_records::oracles::Finding;
 
+use super::advice::{causes, to_read};
 use super::titled;
-use crate::advice::{self, uncapitalized};
+use crate::advice;
+use crate::circumstances;
 use crate::findings;
 use crate::run_dir::RunDir;
 use crate::wording::elide;
 
 /// The maximum length of a line, in characters.
 const LINE_CHARS_MAX: usize = 400;
+
+/// The number of causes shown at once: several are equally likely.
+const CAUSES_OPEN: usize = 3;
 
 /// Every finding with its evidence; empty without one.
 pub(super) fn section(run: &RunDir) -> Markup {
@@ -24,7 +29,7 @@ pub(super) fn section(run: &RunDir) -> Markup {
             p { b { (finding.oracle.name()) } " at " (run.clock().instant(finding.t)) ": " (elide(&finding.sentence, LINE_CHARS_MAX)) "." }
             @if let Some(excuse) = &finding.excuse { p .remark { "It does not count, because of " (elide(excuse, LINE_CHARS_MAX)) "." } }
             @if finding.excuse.is_none() && !found[..at].iter().any(|it| it.oracle == finding.oracle) {
-                (what_to_do(finding.oracle))
+                (what_to_do(run, finding))
             }
             @if !finding.evidence.is_empty() {
                 details open[found.len() == 1] {
@@ -37,12 +42,12 @@ pub(super) fn section(run: &RunDir) -> Markup {
     titled("findings", "Findings", "mistakes that show without any client", body)
 }
 
-/// The usual causes of such a finding.
-fn what_to_do(oracle: Oracle) -> Markup {
+/// The leader and the faults at that time, the usual causes of such a finding, and the lines to read first.
+fn what_to_do(run: &RunDir, finding: &Finding) -> Markup {
     html! {
-        ol .causes { @for (bug, look) in advice::of_finding(oracle) {
-            li { (bug) " " span .look { "Look first: " (uncapitalized(look)) } }
-        } }
+        ul .circumstances { @for sentence in circumstances::around_finding(run, finding) { li { (sentence) } } }
+        (causes(&advice::of_finding(run, finding), CAUSES_OPEN))
+        (to_read(&advice::lines_of_finding(run, finding)))
     }
 }
 

@@ -57,7 +57,7 @@ fn further_lines(error: &str) -> Markup {
 
 /// What was tested; the key and the time of a violation, and the faults around it.
 fn subject(run: &RunDir) -> Markup {
-    let around = circumstances::around_violation(run);
+    let around = circumstances::around_violation(run, circumstances::NAMED_MAX);
     html! {
         p .subject {
             (summary::subject(run).join(" · "))

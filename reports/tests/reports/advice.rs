@@ -213,7 +213,68 @@ fn a_finding_of_an_oracle_has_causes_too() {
     };
     run.judgement.findings = vec![finding.clone(), finding];
     let page = html::render(&run);
-    let advice = "A node lost its vote, its ";
+    let advice = "Two candidates or proposers used";
     assert_eq!(page.matches(advice).count(), 1, "once for all findings of one oracle");
-    assert!(Oracle::Divergence != Oracle::Agreement && advice::of_finding(Oracle::Divergence).count() > 0);
+}
+
+/// What is suspected after a finding at 5 s.
+fn of_finding(script: &str, sentence: &str) -> Vec<String> {
+    let run = Stage::from_script(&format!("r: p0 k7 read | 1.000 ok 1.010 @n1 = 0\n{script}")).run();
+    let finding = Finding {
+        oracle: Oracle::Agreement,
+        t: 5_000_000_000,
+        nodes: ["n1", "n2"].map(String::from).into(),
+        sentence: sentence.into(),
+        evidence: Vec::new(),
+        excuse: None,
+    };
+    let all = advice::of_finding(&run, &finding).into_iter();
+    all.map(|it| format!("{} [{}]", it.bug, it.seen.unwrap_or_default())).collect()
+}
+
+/// What needs a restart is suspected only after one, and first only soon after it.
+#[test]
+fn what_happened_before_a_finding_ranks_its_causes() {
+    let (won, differ) =
+        ("n1 and n2 both won term 4", "n1 and n2 applied different entries at position 7: a; b");
+    let forgot = "A node lost its vote";
+    let early = "fault kill one n3 | 1.000 installed 2.000 | kill n3";
+    let late = "fault kill one n3 | 3.000 installed 4.500 | kill n3";
+    let after = "fault kill one n3 | 5.100 installed 5.200 | kill n3";
+    for (script, sentence, place) in [
+        ("", won, None),
+        (after, won, None),
+        (early, won, Some(0)),
+        (late, won, Some(0)),
+        ("", differ, None),
+        (early, differ, Some(3)),
+        (late, differ, Some(0)),
+    ] {
+        let all = of_finding(script, sentence);
+        assert_eq!(all.iter().position(|it| it.starts_with(forgot)), place, "{script} {sentence}: {all:#?}");
+    }
+    let all = of_finding(late, won);
+    assert!(all[0].ends_with("[kill n3 had ended 500 ms before]"), "{all:?}");
+    assert!(of_finding("", differ)[0].starts_with("A new leader or proposer went on without"));
+}
+
+/// A node that was started again is no old leader because of what happened before.
+#[test]
+fn a_restarted_node_is_no_old_leader() {
+    let read = "w: p0 k7 write 4 | 1.000 ok 1.010 @n1
+r: p1 k7 read | 5.000 ok 5.010 @n2 = -
+violation r stale-read | it is stale
+  minimal w r
+  missing w
+leaders 0.100 | n1 3
+fault partition one n2 | 2.000 installed 4.900 | isolate n2
+";
+    let first = |more: &str| causes(&format!("{read}{more}")).remove(0).0;
+    let (old, fresh) = ("A leader that was cut off", "A restarted node answers before");
+    assert!(first("").starts_with(old), "{}", first(""));
+    let before = "fault kill one n2 | 3.000 installed 4.000 | kill n2";
+    assert!(first(before).starts_with(fresh), "{}", first(before));
+    let cut = "fault partition one n2 | 4.500 installed 4.900 | isolate n2";
+    let both = first(&format!("{before}\n{cut}"));
+    assert!(both.starts_with(old), "cut off after it had restarted: {both}");
 }
