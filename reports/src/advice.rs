@@ -106,7 +106,15 @@ fn suspicion(run: &RunDir, between: &Between<'_>, cause: &Cause) -> Option<(u8, 
     // A node that was started again leads anew: what happened before did not make an old leader of it.
     let since = if cause.takes == Takes::AnOldLeader { restarted(run, between) } else { None };
     let is_after = |began: Nanos| since.is_none_or(|since| since <= began);
+    // A node that is elected is no old leader: another has to lead.
+    let server = node(between.witness);
+    let replaces = |change: &&Change| {
+        cause.takes != Takes::AnOldLeader
+            || change.leaders.is_empty()
+            || change.leaders.iter().any(|leader| Some(&**leader) != server)
+    };
     let changed = between.changes.iter().filter(|change| fits(change.triggers) && is_after(change.began));
+    let changed = changed.filter(replaces);
     let changed = changed.max_by_key(|change| change.t);
     let in_force = |fault: &&Fault| fits(between.in_force(fault)) && is_after(fault.applied_ns);
     let mut faults = run.evidence.faults.iter().filter(in_force);
@@ -138,6 +146,11 @@ fn suspicion(run: &RunDir, between: &Between<'_>, cause: &Cause) -> Option<(u8, 
         _ if rival.is_some() => (5, rival),
         (None, None) if cause.takes == Takes::ALateCopy => (2, Some(recent(run, between, fits)?)),
         (None, None) => return None,
+        // A change of the members is rare, and explains the new leader, too.
+        (Some(change), _) if cause.triggers == [Trigger::Members] => (6, Some(said_of(change, between))),
+        (None, Some(fault)) if cause.triggers == [Trigger::Members] => {
+            (6, Some(format!("{} was in force", elide(&fault.name(), 100))))
+        }
         (Some(change), fault) => {
             let near = fault.is_some_and(|fault| hit(&fault)) || change.triggers.contains(&Trigger::Leader);
             (if near { 4 } else { 2 }, Some(said_of(change, between)))

@@ -80,6 +80,8 @@ pub struct Change {
     pub t: Nanos,
     /// When the fault began whose change it is; for other changes as `t`.
     pub began: Nanos,
+    /// The nodes that lead from then on, if that is what changed.
+    pub leaders: Vec<String>,
     /// The kinds of event that it is.
     pub triggers: &'static [Trigger],
     /// What happened, such as `kill n3 ended and its nodes restarted`.
@@ -143,7 +145,7 @@ fn of_fault(fault: &Fault) -> Vec<Change> {
         return Vec::new();
     }
     let triggers = triggers(&fault.fault);
-    let change = |t, what| Change { t, began: fault.applied_ns, triggers, what };
+    let change = |t, what| Change { t, began: fault.applied_ns, leaders: Vec::new(), triggers, what };
     let mut changes = vec![change(fault.applied_ns, format!("{} began", fault.label))];
     changes.extend(fault.shifts.iter().map(|shift| match shift.idle {
         true => change(shift.t, format!("{} was inactive", fault.name())),
@@ -161,6 +163,7 @@ fn of_leaders(all: &[Leaders], from: Nanos, to: Nanos) -> impl Iterator<Item = C
     inside.map(|(at, change)| Change {
         t: change.t,
         began: change.t,
+        leaders: change.leaders.iter().map(|leader| leader.node.clone()).collect(),
         triggers: if is_new(&all[..at], change) { &[Trigger::Leader] } else { &[] },
         what: format!(
             "{} {} to lead",

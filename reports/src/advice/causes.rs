@@ -509,10 +509,17 @@ pub(super) const FINDINGS: &[Finds] = &[
                 "Which acknowledgements the leader counted for this position, and the terms of the entry and of the leader.",
             ),
             likely(
-                "A node kept entries of an old leader, or accepted entries that do not follow on its own log.",
-                "The first entry in which the two nodes differ, and who sent it in which term.",
+                "A node kept or accepted entries of an old leader, below the number that it had promised, or entries that \
+                 do not follow on its own log.",
+                "The first entry in which the two nodes differ, and who sent it in which term or ballot.",
             ),
             TWO_CONFIGURATIONS,
+            cause(
+                &[Restart, Power, Disk],
+                "A node continued at a wrong position after a restart or a snapshot: it skipped entries, applied some \
+                 again, or the snapshot covers entries that it does not hold.",
+                "From which position the node continued, and what its snapshot and its log held before.",
+            ),
             PROMISED_TWICE,
             SAME_NUMBER,
         ],
