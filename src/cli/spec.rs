@@ -436,6 +436,7 @@ mod tests {
                 spec.model = rest.5.map(|model| model.name().into());
                 (spec.max_p99, spec.max_recovery) = rest.6;
                 spec.trace = rest.7.1.then(|| "n1".into());
+                spec.boxed = rest.7.0.is_some();
                 spec.box_branch = rest.7.0.map(|(at, seed, after)| Branch { at, seed, end: at + after });
             });
             let again = meant(&spec.words()).map_err(|error| TestCaseError::fail(format!("{error:#}: {:?}", spec.words())))?;
