@@ -43,7 +43,7 @@ pub(crate) struct SearchArgs {
     pub(crate) run: PathBuf,
 
     /// How long to search
-    #[arg(long, value_name = "TIME", default_value = "30m", value_parser = parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "30m", value_parser = parse_duration, allow_hyphen_values = true)]
     within: Duration,
 
     /// Number of boxes that run side by side [default: one for each processor]

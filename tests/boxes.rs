@@ -202,6 +202,14 @@ fn a_box_that_is_not_set_up_is_refused() {
     assert!(said.contains("tribunal box setup"), "{said}");
     let said = with(nowhere, &["run", "register", "--box", "--box-memory", "1MiB"]).expect(64).stderr;
     assert!(said.contains("--box-memory: expected 256MiB"), "{said}");
+    for (words, why) in [
+        (&["--qemu", "/bin/true"][..], "--qemu: /bin/true: expected qemu-system-x86_64"),
+        (&["--kernel", "/etc/hostname", "--modules", "/"], "--kernel: /etc/hostname: expected a kernel"),
+        (&["--qemu", "/no/such"], "--qemu: /no/such: No such file"),
+    ] {
+        let said = with(nowhere, &[&["box", "setup"], words].concat()).expect(64).stderr;
+        assert!(said.contains(why), "{said}");
+    }
     let said = with(nowhere, &["doctor", "box"]).expect(1).stdout;
     assert!(said.contains("tribunal box setup"), "{said}");
 }

@@ -5,7 +5,7 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use crate::BoxError;
 use crate::elf::on_path;
@@ -17,6 +17,9 @@ const QEMU: (&str, &str) = ("qemu-system-x86_64", "qemu-system-x86");
 /// The package that depends on the current kernel for virtual machines.
 const KERNEL: &str = "linux-image-cloud-amd64";
 
+/// Where a kernel for x86 says that it is one: Documentation/x86/boot.rst.
+const LINUX_MAGIC: (usize, &[u8]) = (0x202, b"HdrS");
+
 /// What the user chose instead of the packages.
 #[derive(Clone, Debug, Default)]
 pub struct Chosen {
@@ -26,6 +29,36 @@ pub struct Chosen {
     pub kernel: Option<PathBuf>,
     /// The directory of its modules.
     pub modules: Option<PathBuf>,
+}
+
+impl Chosen {
+    /// Checks that the chosen files are what they have to be.
+    ///
+    /// # Errors
+    /// The flag, and what was expected.
+    pub fn check(&self) -> Result<(), String> {
+        if let Some(qemu) = &self.qemu {
+            let answer = Command::new(qemu).arg("--version").stdin(Stdio::null()).output();
+            let answer = answer.map_err(|why| format!("--qemu: {}: {why}", qemu.display()))?;
+            if !String::from_utf8_lossy(&answer.stdout).starts_with("QEMU emulator version") {
+                return Err(format!("--qemu: {}: expected {}", qemu.display(), QEMU.0));
+            }
+        }
+        if let Some(kernel) = &self.kernel {
+            let bytes =
+                std::fs::read(kernel).map_err(|why| format!("--kernel: {}: {why}", kernel.display()))?;
+            if bytes.get(LINUX_MAGIC.0..).is_none_or(|rest| !rest.starts_with(LINUX_MAGIC.1)) {
+                return Err(format!("--kernel: {}: expected a kernel of Linux (vmlinuz)", kernel.display()));
+            }
+        }
+        match &self.modules {
+            Some(modules) if !modules.join("modules.dep").is_file() => {
+                let why = "expected the directory of its modules, with modules.dep";
+                Err(format!("--modules: {}: {why}", modules.display()))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Brings all parts, tries them, and remembers where they are. `say` gets a line for each step.

@@ -1,5 +1,6 @@
 //! `tribunal bisect`: which of several binaries, in the order of their versions, is the first that shows a violation.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -42,6 +43,8 @@ enum NoAnswer {
 fn bisect(args: &Args) -> Result<ExitCode> {
     for binary in &args.binaries {
         ensure!(binary.is_file(), "--binaries: there is no file {}", binary.display());
+        let mode = binary.metadata().map(|metadata| metadata.permissions().mode()).unwrap_or_default();
+        ensure!(mode & 0o111 != 0, "--binaries: {} is not executable", binary.display());
     }
     let last = args.binaries.len() - 1;
     let (recorded, stop, registry) = (args.search.recorded()?, interruptible()?, Registry::built_in());

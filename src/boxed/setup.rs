@@ -32,6 +32,9 @@ pub(crate) enum BoxCommand {
 pub(crate) fn run(command: &BoxCommand) -> ExitCode {
     let BoxCommand::Setup { qemu, kernel, modules } = command;
     let chosen = Chosen { qemu: qemu.clone(), kernel: kernel.clone(), modules: modules.clone() };
+    if let Err(why) = chosen.check() {
+        return exit::usage(anyhow!(why));
+    }
     match set_up(&chosen, &mut |line| exit::eprint_line(line)) {
         Ok(_) => {
             exit::eprint_line("ready    tribunal run register --box --time-limit 5s");

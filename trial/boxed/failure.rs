@@ -210,6 +210,10 @@ pub fn replay(
     stop: &Stop,
 ) -> Result<Replayed, TrialError> {
     let parts = Parts::find().map_err(|why| TrialError::spec(why.into()))?;
+    if file.is_dir() {
+        let why = anyhow!("{}: expected a file, such as {0}/{NAME}", file.display());
+        return Err(TrialError::spec(why));
+    }
     let (failure, mut machine) =
         load(file, parts).map_err(|why| TrialError::spec(anyhow!("{}: {why}", file.display())))?;
     // `latest` is another directory once the run has begun.
@@ -233,11 +237,15 @@ pub fn replay(
     }
     different.sort();
     different.dedup();
-    let is_same = different.is_empty() && other_box.is_empty() && watching.is_nothing();
-    if run.judgement.outcome == RunOutcome::Violation && is_same {
-        let copy = Path::new(&run.name).join(NAME);
-        // A convenience: the new run directory is as complete as the old one.
-        let _ = std::fs::copy(&file, copy);
+    // The new run directory is as complete as the old one. It is a convenience: an error changes nothing.
+    if run.judgement.outcome == RunOutcome::Violation {
+        let own = Path::new(&run.name).join(NAME);
+        let is_same = different.is_empty() && other_box.is_empty() && watching.is_nothing();
+        let _ = if is_same {
+            std::fs::copy(&file, own).map(drop).map_err(Into::into)
+        } else {
+            save(&own, &machine, &run)
+        };
     }
     Ok(Replayed { run, failure, other_box, different })
 }
