@@ -94,7 +94,8 @@ impl SearchArgs {
             // What came after the violation is of no interest. A run in a box repeats as it was.
             if let Some(last) = last.filter(|_| !is_boxed) {
                 spec.no_fail_fast = false;
-                let enough = Duration::from_nanos(last.saturating_sub(began)) + AFTERWARDS;
+                let after_start = Duration::from_millis(last.saturating_sub(began) / 1_000_000);
+                let enough = after_start + AFTERWARDS;
                 spec.time_limit = spec.time_limit.min(enough);
             }
         });

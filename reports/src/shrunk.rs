@@ -6,17 +6,17 @@ use tribunal_records::boxed::{LeftOut, Shrunk};
 
 use crate::wording::{count, counted};
 
-/// What was made smaller: its name, before, and after.
-pub(crate) fn sizes(shrunk: &Shrunk) -> [(&'static str, String, String); 5] {
+/// What was made smaller: its name for one and for several, before, and after.
+pub(crate) fn sizes(shrunk: &Shrunk) -> [([&'static str; 2], String, String); 5] {
     let Shrunk { recorded: before, smallest: after, .. } = shrunk;
     let time = |ms: u64| humantime::format_duration(Duration::from_millis(ms)).to_string();
     let number = |n: usize| count(n as u64);
     [
-        ("faults", number(before.faults), number(after.faults)),
-        ("nodes", number(before.nodes), number(after.nodes)),
-        ("clients", number(before.clients), number(after.clients)),
-        ("keys at a time", number(before.keys), number(after.keys)),
-        ("time limit", time(before.time_limit_ms), time(after.time_limit_ms)),
+        (["fault", "faults"], number(before.faults), number(after.faults)),
+        (["node", "nodes"], number(before.nodes), number(after.nodes)),
+        (["client", "clients"], number(before.clients), number(after.clients)),
+        (["key at a time", "keys at a time"], number(before.keys), number(after.keys)),
+        (["time limit", "time limit"], time(before.time_limit_ms), time(after.time_limit_ms)),
     ]
 }
 

@@ -110,9 +110,9 @@ pub fn render_within(run: &RunDir, width: usize) -> String {
 /// How far the trial was shrunk, and the proof; empty if it was not.
 fn shrunk(run: &RunDir) -> Vec<String> {
     let Some(shrunk) = &run.shrunk else { return Vec::new() };
-    let sizes = sizes(shrunk).map(|(what, before, after)| match before == after {
-        true => format!("{after} {what}"),
-        false => format!("{after} of {before} {what}"),
+    let sizes = sizes(shrunk).map(|([one, many], before, after)| match before == after {
+        true => format!("{after} {}", if after == "1" { one } else { many }),
+        false => format!("{after} of {before} {many}"),
     });
     let mut lines = vec![format!("smallest: {}", sizes.join(", "))];
     for left_out in &shrunk.proof {

@@ -17,7 +17,7 @@ pub(super) fn section(run: &RunDir) -> Markup {
         }
     };
     let smaller = html! {
-        @for (what, before, after) in sizes(shrunk) { tr { td { (what) } (numbers([before, after])) } }
+        @for ([_, what], before, after) in sizes(shrunk) { tr { td { (what) } (numbers([before, after])) } }
     };
     let body = html! {
         @if shrunk.proof.is_empty() {
@@ -25,6 +25,7 @@ pub(super) fn section(run: &RunDir) -> Markup {
         } @else {
             (table(&[Column::Text("fault left out"), Column::Text("what the boots show"), Column::Text("the fault is")], proof))
         }
+        p { "What is left of the recorded trial:" }
         (table(&[Column::Text(""), Column::Number("recorded"), Column::Number("smallest")], smaller))
         @if !shrunk.is_complete { p .remark { (INCOMPLETE) } }
     };
