@@ -223,12 +223,12 @@ mod tests {
         let sentence = || RunSummary::load(store.path(), "register/a").sentence;
         assert!(sentence().starts_with("run.json: No such file"), "{}", sentence());
         fs::write(run.join("run.json"), "{}").unwrap();
-        assert!(sentence().starts_with("run.json: missing field `schema_version`"), "{}", sentence());
+        assert!(sentence().starts_with("run.json:1: missing field `schema_version`"), "{}", sentence());
         fs::write(run.join("run.json"), r#"{"schema_version":2}"#).unwrap();
         assert!(sentence().starts_with("run.json: schema_version is 2, but"), "{}", sentence());
         fs::write(run.join("run.json"), r#"{"schema_version":1}"#).unwrap();
         assert!(sentence().starts_with("Not judged"), "{}", sentence());
         fs::write(run.join("verdict.json"), "{").unwrap();
-        assert!(sentence().starts_with("verdict.json: EOF"), "{}", sentence());
+        assert!(sentence().starts_with("verdict.json:1: EOF"), "{}", sentence());
     }
 }
