@@ -56,18 +56,21 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 print("panic: runtime error: index out of range [3] with length 3", flush=True)
         if MISTAKE == "recovery" and ID == "n2" and STARTED > 1 and change is not None:
             return self.answer(503, {})
-        with open(os.path.join(SHARED, self.path.strip("/")), "a+") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            file.seek(0)
-            text = file.read()
-            value = json.loads(text) if text else None
+        path = os.path.join(SHARED, self.path.strip("/"))
+        with open(path + ".lock", "a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            value = None
+            if os.path.exists(path):
+                with open(path) as file:
+                    value = json.load(file)
             if change is None:
                 return self.answer(404 if value is None else 200, {"value": value})
             if "from" in change and change["from"] != value:
                 return self.answer(409, {})
-            file.truncate(0)
-            file.write(json.dumps(change["value"]))
-            file.flush()
+            # A node that is killed here leaves the old value or the new one.
+            with open(path + "." + ID, "w") as file:
+                json.dump(change["value"], file)
+            os.replace(path + "." + ID, path)
         self.answer(200, {})
 
 
