@@ -4,7 +4,7 @@
 //! instructions. The snapshot holds all that the guest has, so machines that are continued from it do the same.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::FileExt;
 use std::process::{ChildStdin, ChildStdout};
@@ -159,20 +159,26 @@ fn snapshot_of(mut boot: Boot, gives_up: &dyn Fn() -> bool) -> Result<Option<Sna
 /// running any more. If the main loop looks at the clock in between, it sees a halted processor, and moves the clock
 /// to the next timer. Whether it does depends on the host.
 fn set_time(state: &OwnedFd, nanoseconds: u64) -> Result<(), BoxError> {
+    let (file, place, counted) = instructions(state).map_err(failed("cannot read the snapshot"))?;
+    let offset = nanoseconds.wrapping_sub(counted * NANOSECONDS_PER_INSTRUCTION);
+    file.write_all_at(&offset.to_be_bytes(), place).map_err(failed("cannot write the snapshot"))
+}
+
+/// The instruction counter in a snapshot: the place of the clock's offset, and the instructions counted. It is near the
+/// end, so a snapshot that breaks off has none.
+pub(crate) fn instructions(state: &OwnedFd) -> io::Result<(File, u64, u64)> {
     /// A part of QEMU's state: its kind, its name and a version before two numbers, of nanoseconds and instructions.
     const NAME: &[u8] = b"\x05\x0ctimer/icount";
-    let file = File::from(state.try_clone().map_err(failed("cannot read the snapshot"))?);
-    let size = file.metadata().map_err(failed("cannot read the snapshot"))?.len();
+    let file = File::from(state.try_clone()?);
+    let size = file.metadata()?.len();
     let start = size.saturating_sub(DEVICES_BYTES);
     let mut end = vec![0; (size - start) as usize];
-    file.read_exact_at(&mut end, start).map_err(failed("cannot read the snapshot"))?;
+    file.read_exact_at(&mut end, start)?;
     let found = end.windows(NAME.len()).rposition(|part| part == NAME);
     let at = found.map(|at| at + NAME.len() + 4).filter(|at| at + 16 <= end.len());
-    let at =
-        at.ok_or_else(|| BoxError::Machine("the snapshot of this QEMU has no instruction counter".into()))?;
+    let at = at.ok_or_else(|| io::Error::other("it has no instruction counter"))?;
     let counted = u64::from_be_bytes(end[at + 8..at + 16].try_into().expect("eight bytes"));
-    let offset = nanoseconds.wrapping_sub(counted * NANOSECONDS_PER_INSTRUCTION);
-    file.write_all_at(&offset.to_be_bytes(), start + at as u64).map_err(failed("cannot write the snapshot"))
+    Ok((file, start + at as u64, counted))
 }
 
 /// The end of a snapshot has the state of all devices.

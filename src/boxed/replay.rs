@@ -45,22 +45,23 @@ pub(crate) fn run(args: &Args) -> ExitCode {
     let registry = Registry::built_in();
     let replayed = replay(&args.file, &watching, args.store.clone(), &registry, &observer, &stop);
     live.end();
-    match replayed {
-        Ok(replayed) if watching.is_nothing() => told(&replayed),
-        Ok(replayed) => watched(&replayed),
-        Err(error) => not_started(error),
+    let replayed = match replayed {
+        Ok(replayed) => replayed,
+        Err(error) => return not_started(error),
+    };
+    print_report(&replayed.run);
+    if !replayed.other_box.is_empty() {
+        let parts = replayed.other_box.join(", ");
+        exit::print_text(&format!("this box is not the recorded one: it differs in {parts}\n"));
+    }
+    match watching.is_nothing() {
+        true => told(&replayed),
+        false => watched(&replayed),
     }
 }
 
 fn told(replayed: &Replayed) -> ExitCode {
-    let Replayed { run, failure, other_box, different } = replayed;
-    print_report(run);
-    if !other_box.is_empty() {
-        exit::print_text(&format!(
-            "this box is not the recorded one: it differs in {}\n",
-            other_box.join(", ")
-        ));
-    }
+    let Replayed { failure, different, .. } = replayed;
     if different.is_empty() {
         let files = failure.evidence.len();
         exit::print_text(&format!("identical: the verdict and {files} files, byte for byte\n"));
@@ -72,14 +73,7 @@ fn told(replayed: &Replayed) -> ExitCode {
 
 /// What being watched has changed: the logs of the nodes may say more, and everything else should be the same.
 fn watched(replayed: &Replayed) -> ExitCode {
-    let Replayed { run, failure, other_box, different } = replayed;
-    print_report(run);
-    if !other_box.is_empty() {
-        exit::print_text(&format!(
-            "this box is not the recorded one: it differs in {}\n",
-            other_box.join(", ")
-        ));
-    }
+    let Replayed { run, failure, different, .. } = replayed;
     let of_run: Vec<&str> =
         different.iter().map(String::as_str).filter(|name| !name.starts_with("nodes/")).collect();
     if of_run.is_empty() {
