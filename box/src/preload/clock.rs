@@ -36,3 +36,18 @@ pub unsafe extern "C" fn gettimeofday(time: *mut TimeVal, _zone: *mut c_void) ->
     unsafe { *time = TimeVal { seconds: START + now / 1_000_000, microseconds: now % 1_000_000 } };
     0
 }
+
+unsafe extern "C" {
+    fn unsetenv(name: *const std::ffi::c_char) -> c_int;
+}
+
+/// Programs that QEMU starts do without it: they cannot open it.
+#[used]
+#[unsafe(link_section = ".init_array")]
+static FOR_QEMU_ALONE: extern "C" fn() = {
+    extern "C" fn forget() {
+        // SAFETY: the name ends with a zero, and no other thread runs yet.
+        unsafe { unsetenv(c"LD_PRELOAD".as_ptr()) };
+    }
+    forget
+};
