@@ -99,6 +99,15 @@ Exit codes:
   64   bad arguments
   130  interrupted: continue with --resume";
 
+#[cfg(feature = "trial")]
+const TRY_EXAMPLES: &str = "\
+Examples:
+  tribunal try --list
+  tribunal try zookeeper-stale-read                 the exit code is that of the run: 1 means that it was shown
+  tribunal try zookeeper-stale-read --control       the same with a sync before each read
+  tribunal try --times 10 zookeeper-stale-read      ten runs of each, counted
+  tribunal try zookeeper-stale-read -- --rate 500   with further flags of `tribunal run`";
+
 const CONVERT_EXAMPLES: &str = "\
 Examples:
   tribunal convert store/latest/history.jsonl history.edn        for Knossos and Elle
@@ -234,6 +243,10 @@ pub(crate) enum Verb {
     /// Run every known bug and every correct system many times; report how often each is detected
     #[command(after_help = MATRIX_EXAMPLES)]
     Matrix(crate::matrix::Args),
+    #[cfg(feature = "trial")]
+    /// Show a real bug of a released system, or the control that does not have it
+    #[command(after_help = TRY_EXAMPLES)]
+    Try(crate::real_bugs::Args),
     #[cfg(feature = "trial")]
     /// Write a commented description of a system of your own
     Init(crate::init::Args),

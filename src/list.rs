@@ -104,7 +104,8 @@ fn listed(args: &Args) -> Result<String> {
             .map(|it| Named { name: it.name, about: it.about, of: it.models().collect() })
             .collect(),
         #[cfg(feature = "trial")]
-        What::Systems => tribunal_systems::SYSTEMS
+        What::Systems => tribunal::Registry::built_in()
+            .systems()
             .iter()
             .map(|it| Named { name: it.name, about: it.about, of: Vec::new() })
             .collect(),

@@ -37,6 +37,8 @@ mod matrix;
 mod open;
 mod out_of_memory;
 #[cfg(feature = "trial")]
+mod real_bugs;
+#[cfg(feature = "trial")]
 mod repeat;
 mod report;
 #[cfg(feature = "trial")]
@@ -114,6 +116,8 @@ fn dispatch(verb: Verb, matches: &ArgMatches) -> ExitCode {
         Verb::Serve(args) => serve::run(&args),
         #[cfg(feature = "trial")]
         Verb::Matrix(args) => matrix::run(&args),
+        #[cfg(feature = "trial")]
+        Verb::Try(args) => real_bugs::run(&args),
         #[cfg(feature = "trial")]
         Verb::Init(args) => init::run(&args),
         #[cfg(feature = "trial")]

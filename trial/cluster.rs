@@ -208,6 +208,7 @@ impl Cluster {
         for place in self.places() {
             let prepared = self.system.prepare(&place).await;
             prepared.map_err(|why| anyhow!("cannot prepare {}: {why}", place.name))?;
+            sync_all(&place.data).with_context(|| format!("cannot sync {}", place.data.display()))?;
         }
         Ok(())
     }
@@ -513,4 +514,18 @@ impl Nodes for Cluster {
     async fn primaries(&self) -> Vec<NodeId> {
         self.leaders().await.into_iter().map(|(node, _)| node).collect()
     }
+}
+
+/// Makes durable what was written below a directory, so that the first power failure does not take what a node cannot
+/// start without.
+fn sync_all(directory: &Path) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(directory)? {
+        let entry = entry?;
+        match entry.file_type()? {
+            kind if kind.is_dir() => sync_all(&entry.path())?,
+            kind if kind.is_file() => std::fs::File::open(entry.path())?.sync_all()?,
+            _ => {}
+        }
+    }
+    std::fs::File::open(directory)?.sync_all()
 }

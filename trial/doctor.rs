@@ -54,8 +54,6 @@ pub struct Trouble {
 
 /// How long one node alone may take to listen: it may wait for its peers.
 const LISTEN_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long the nodes may take to be ready, at the start and after a restart.
-const READY_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long the nodes may take to have a leader.
 const LEADER_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a node stays cut off. A node that gives up its connections opens new ones meanwhile.
@@ -184,7 +182,7 @@ async fn all_nodes(rehearsal: &mut Rehearsal) -> Result<String, Trouble> {
     started.map_err(|error| trouble(format!("{error:#}"), "node.command"))?;
     let set_up = rehearsal.set_up().await;
     set_up.map_err(|error| trouble(format!("{error:#}"), "node.set-up, or node.command if a node ended"))?;
-    let ready = rehearsal.ready(READY_TIMEOUT).await;
+    let ready = rehearsal.ready().await;
     ready.map_err(|error| trouble(format!("{error:#}"), "node.ready, or node.command if a node ended"))?;
     let took = began.elapsed().as_millis();
     let version = rehearsal.cluster.system.version(rehearsal.place(0)).await;
@@ -360,7 +358,7 @@ async fn restart(rehearsal: &mut Rehearsal, node: usize) -> Result<String, Troub
     let started = Nodes::start(&rehearsal.cluster, id).await;
     started.map_err(|why| trouble(why, again))?;
     let began = Instant::now();
-    let ready = rehearsal.ready(READY_TIMEOUT).await;
+    let ready = rehearsal.ready().await;
     ready.map_err(|error| trouble(format!("{error:#}"), again))?;
     Ok(format!("{id} is ready again after {} ms", began.elapsed().as_millis()))
 }

@@ -25,8 +25,6 @@ use crate::error::TrialError;
 use crate::rehearsal::{Rehearsal, rehearse};
 use tap::{Harm, Tap};
 
-/// How long the nodes may take to be ready.
-const READY_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a client may take to start, if a program acts for it.
 const CLIENT_START: Duration = Duration::from_secs(10);
 /// How long all nodes may refuse the first operation before the client is blamed.
@@ -86,7 +84,7 @@ pub fn lint(
             told(&Linted { operation: "hello".into(), cases: 1, findings });
             return Ok(());
         }
-        rehearsal.start(READY_TIMEOUT).await?;
+        rehearsal.start().await?;
         let first = rehearsal.entry.answers.first().map(|(object, fs)| {
             let f = fs.iter().find(|f| Case { object: *object, f: (*f).clone(), fs }.before().is_none());
             Case { object: *object, f: f.or(fs.first()).cloned().unwrap_or(F::Read), fs }

@@ -47,8 +47,13 @@ impl Plan {
         system.fits(workload, model.name())?;
         let made = system.make(&switches(&spec, workload)?)?;
         let wiring = made.wiring();
-        if (wiring, spec.net) == (Wiring::Transparent, Net::Proxy) {
-            spec.net = Net::Transparent;
+        match (wiring, spec.net) {
+            (Wiring::Transparent, Net::Proxy) => spec.net = Net::Transparent,
+            (Wiring::Netns, Net::Proxy) => spec.net = Net::Netns,
+            (Wiring::Netns, Net::Transparent) => {
+                bail!("--net: the nodes of {} need netns: they would see the proxy's address", system.name)
+            }
+            _ => {}
         }
         if let Some(DiskKind::Fuse | DiskKind::FuseStrict) = spec.disk {
             fuse_available().map_err(|why| anyhow!("--disk: {why}"))?;
@@ -108,14 +113,22 @@ pub(crate) fn switches(spec: &TrialSpec, workload: &tribunal_workloads::Entry) -
     })
 }
 
-/// The system with that name, or the system that a file with that name describes.
+/// The system with that name, or the system that a file with that name describes, or a variant of either:
+/// `NAME:VARIANT`, `FILE:VARIANT`.
 pub(crate) fn system(name: &str, registry: &Registry) -> Result<tribunal_systems::Entry> {
-    if !name.contains('/') && !name.ends_with(".toml") {
+    let (file, variant) = match name.rsplit_once(':') {
+        Some((file, variant)) if !variant.contains('/') => (file, Some(variant)),
+        _ => (name, None),
+    };
+    if !file.contains('/') && !file.ends_with(".toml") {
         return lookup("system", name, registry.systems(), |entry| entry.name).cloned();
     }
-    let text = read_text(Path::new(name)).with_context(|| format!("cannot read {name}"))?;
-    let path = Path::new(name);
-    Described::parse(&text, path).map_err(|wrong| anyhow!(at_line(path, wrong.line, wrong.why)))
+    let path = Path::new(file);
+    let text = read_text(path).with_context(|| format!("cannot read {file}"))?;
+    let all = Described::parse(&text, path).map_err(|wrong| anyhow!(at_line(path, wrong.line, wrong.why)))?;
+    let Some(variant) = variant else { return Ok(all[0].clone()) };
+    let variant_of = |entry: &tribunal_systems::Entry| entry.name.rsplit_once(':').map_or("", |(_, it)| it);
+    lookup("variant", variant, &all[1..], variant_of).cloned()
 }
 
 /// The share of reads: the workload's default, or the requested one if the workload has reads.

@@ -8,7 +8,7 @@ use tribunal_checker::history::History;
 use tribunal_checker::model::{Initial, Model, Objects};
 use tribunal_checker::verdict::Verdict;
 use tribunal_nemesis::Fault;
-use tribunal_systems::SYSTEMS;
+use tribunal_systems::{SYSTEMS, catalog};
 use tribunal_workloads::WORKLOADS;
 
 /// The systems, workloads and models that a [`TrialSpec`](tribunal_records::TrialSpec) may name.
@@ -35,7 +35,7 @@ impl Registry {
     /// The built-in systems, workloads and models.
     pub fn built_in() -> Self {
         Registry {
-            systems: SYSTEMS.to_vec(),
+            systems: SYSTEMS.iter().cloned().chain(catalog::systems()).collect(),
             workloads: WORKLOADS.to_vec(),
             models: Vec::new(),
             faults: Vec::new(),

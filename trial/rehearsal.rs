@@ -72,21 +72,28 @@ impl Drop for Directory {
     }
 }
 
+/// The network that the system needs.
+fn net(system: &dyn System) -> Net {
+    match system.wiring() {
+        Wiring::AddressMap | Wiring::Attributed => Net::Proxy,
+        Wiring::Transparent => Net::Transparent,
+        Wiring::Netns => Net::Netns,
+    }
+}
+
 impl Rehearsal {
     async fn open(entry: Entry, nodes: usize, op_timeout: Duration) -> Result<Self> {
         let (sender, deaths) = mpsc::unbounded_channel();
         let guard = Arc::new(Guard::start(sender).context("cannot start the guard")?);
         let directory = Directory::make(&guard)?;
         let system = entry.make(&switches(Object::default())?)?;
-        let transparent = system.wiring() == Wiring::Transparent;
-        let namespaces = transparent.then(|| Namespaces::make(nodes)).transpose()?;
+        let namespaces = (net(&*system) != Net::Proxy).then(|| Namespaces::make(nodes)).transpose()?;
+        let addresses = namespaces.as_ref().map(Namespaces::addresses).unwrap_or_default();
         let links = match system.wiring() {
             Wiring::AddressMap => Links::open(nodes).context("cannot open the links")?,
             Wiring::Attributed => Links::open_attributed(nodes).context("cannot open the links")?,
-            Wiring::Transparent => {
-                let addresses = namespaces.as_ref().map(Namespaces::addresses).unwrap_or_default();
-                Links::open_transparent(&addresses).context("cannot open the links")?
-            }
+            Wiring::Transparent => Links::open_transparent(&addresses).context("cannot open the links")?,
+            Wiring::Netns => Links::open_filtered(&addresses).context("cannot open the links")?,
         };
         let links = Arc::new(links);
         let network = Network { links: &links, namespaces: namespaces.as_ref(), clients_proxied: false };
@@ -111,11 +118,11 @@ impl Rehearsal {
     ///
     /// # Errors
     /// The step that failed.
-    pub(crate) async fn start(&mut self, patience: Duration) -> Result<()> {
+    pub(crate) async fn start(&mut self) -> Result<()> {
         self.cluster.prepare().await?;
         self.cluster.start_all()?;
         self.set_up().await?;
-        self.ready(patience).await?;
+        self.ready().await?;
         sleep(self.cluster.system.warm_up()).await;
         Ok(())
     }
@@ -131,9 +138,10 @@ impl Rehearsal {
     /// Waits until all nodes are ready.
     ///
     /// # Errors
-    /// When one is not ready within `patience`, or dies.
-    pub(crate) async fn ready(&mut self, patience: Duration) -> Result<()> {
-        unless_one_dies(&mut self.deaths, self.cluster.ready(patience)).await
+    /// When one is not ready in time, or dies.
+    pub(crate) async fn ready(&mut self) -> Result<()> {
+        let limit = self.cluster.system.start_limit();
+        unless_one_dies(&mut self.deaths, self.cluster.ready(limit)).await
     }
 
     /// The deaths since the last call, as messages.
@@ -227,9 +235,9 @@ pub(crate) fn rehearse<T: Send>(
     executable::path().map_err(TrialError::harness)?;
     let entry = plan::system(name, &Registry::built_in()).map_err(TrialError::spec)?;
     let made = switches(Object::default()).and_then(|switches| Ok(entry.make(&switches)?));
-    let transparent = made.map_err(TrialError::spec)?.wiring() == Wiring::Transparent;
+    let net = net(&*made.map_err(TrialError::spec)?);
     let on_thread = move || {
-        namespaces::enter(if transparent { Net::Transparent } else { Net::Proxy })?;
+        namespaces::enter(net)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .thread_keep_alive(Duration::MAX)

@@ -53,7 +53,7 @@ impl RunSize {
             (Net::Netns, _) => self.nodes,
             (Net::Transparent, _) => self.nodes + 2 * pairs,
             (Net::Proxy, Wiring::AddressMap) => 3 * pairs,
-            (Net::Proxy, Wiring::Attributed | Wiring::Transparent) => self.nodes + 4 * pairs,
+            (Net::Proxy, Wiring::Attributed | Wiring::Transparent | Wiring::Netns) => self.nodes + 4 * pairs,
         };
         let clients = if self.clients_proxied { 3 * self.clients + 2 * self.nodes } else { self.clients };
         OTHERS + PER_NODE * self.nodes + links + clients

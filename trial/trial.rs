@@ -61,8 +61,6 @@ use crate::watch::{self, Watch};
 
 /// Time limit for the cluster to recover and answer the reads of one key, after a violation was found.
 const READ_AGAIN_TIMEOUT: Duration = Duration::from_secs(5);
-/// Time limit for the cluster to answer, at the start and after all faults are healed.
-const READY_TIMEOUT: Duration = Duration::from_secs(30);
 /// Interval of status events.
 const TICK: Duration = Duration::from_millis(100);
 
@@ -303,7 +301,9 @@ impl<'a> Trial<'a> {
             (Net::Transparent, _) | (Net::Proxy, Wiring::Transparent) => {
                 Links::open_transparent(&addresses).map_err(anyhow::Error::from)
             }
-            (Net::Netns, _) => Links::open_filtered(&addresses).map_err(anyhow::Error::from),
+            (Net::Netns, _) | (Net::Proxy, Wiring::Netns) => {
+                Links::open_filtered(&addresses).map_err(anyhow::Error::from)
+            }
         };
         let links = Arc::new(links.context("cannot open the links")?);
         let (deaths, death_notices) = mpsc::unbounded_channel();
@@ -546,7 +546,7 @@ impl<'a> Trial<'a> {
             return;
         }
         let ready = tokio::select! {
-            ready = self.cluster.ready(READY_TIMEOUT) => ready,
+            ready = self.cluster.ready(self.cluster.system.start_limit()) => ready,
             () = self.stop.cancelled() => Ok(()),
         };
         if let Err(error) = ready {

@@ -22,8 +22,9 @@
 //!   speech     the operations, by the wire protocol of the clients
 //!   answer     the meaning of a response
 //!   program    the user's programs beside the nodes
-//!   http, lines, resp, postgres, exec   the wire protocols
-//!   stream         what `lines` and `resp` share
+//!   http, lines, resp, json_rpc, postgres, mysql, exec   the wire protocols; more in `coded`
+//!   stream         what `lines`, `resp` and `json_rpc` share
+//!   sql            what `postgres` and `mysql` share
 //!   client_program the programs of `exec`
 //!   shared_program one program for all clients
 //! ```
@@ -37,8 +38,11 @@ mod client_program;
 mod exec;
 mod file;
 mod http;
+mod json_rpc;
 mod lines;
 mod log;
+#[cfg(feature = "mysql")]
+mod mysql;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod program;
@@ -46,6 +50,8 @@ mod resp;
 mod scope;
 mod shared_program;
 mod speech;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+mod sql;
 mod status;
 mod stream;
 mod template;
@@ -57,7 +63,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
+use nix::unistd::geteuid;
 use regex_lite::Regex;
+use serde::Deserialize;
 use tokio::time::{Instant, sleep};
 use tribunal_records::places::plain;
 use tribunal_records::quantity::parse_duration;
@@ -70,15 +78,16 @@ use self::shared_program::SharedProgram;
 use self::speech::Speech;
 use self::status::{Leads, Ready, Version, accepts};
 use self::template::{Template, Values};
+use crate::program::ProgramPath;
 use crate::user::User;
 use crate::{
-    BoxFuture, Breach, Command, Entry, Holds, Make, Operations, Place, Switches, System, Unusable, Wiring,
+    BoxFuture, Breach, Command, Entry, Holds, Make, Operations, Place, START_LIMIT, Switches, System,
+    Unusable, Wiring,
 };
 
 /// How long a command may take that prepares a node or sets the cluster up.
 const SET_UP_TIMEOUT: Duration = Duration::from_secs(60);
-/// How long nodes may take to accept connections before the cluster is set up, and how often this is checked.
-const LISTEN_TIMEOUT: Duration = Duration::from_secs(30);
+/// How often it is checked whether nodes accept connections, before the cluster is set up.
 const LISTEN_POLL: Duration = Duration::from_millis(50);
 
 /// The wrong key of a description, and the reason.
@@ -113,6 +122,7 @@ pub struct Described {
     ready: Ready,
     leads: Option<Leads>,
     version: Option<Version>,
+    start_limit: Duration,
     warm_up: Duration,
     fatal: Vec<Regex>,
     harmless: Vec<Regex>,
@@ -122,24 +132,60 @@ pub struct Described {
     speech: Speech,
     answers: Operations,
     needs: Vec<PathBuf>,
+    /// The programs of its commands, by name, and how to install them.
+    programs: Vec<String>,
+    install: Option<String>,
+    path: ProgramPath,
 }
 
 /// The placeholders of a peer.
 const OF_PEER: [&str; 5] = ["id", "index", "host", "port", "address"];
 
 impl Described {
-    /// Reads a description. It stays in memory until the program ends.
+    /// Reads a description: the system and its variants, which are named `SYSTEM:VARIANT`. They stay in memory until
+    /// the program ends. Its programs must be installed.
     ///
     /// # Errors
     /// The first thing that is wrong, with its line if known.
-    pub fn parse(text: &str, file: &Path) -> Result<Entry, WrongDescription> {
+    pub fn parse(text: &str, file: &Path) -> Result<Vec<Entry>, WrongDescription> {
+        Described::entries(text, file, true)
+    }
+
+    /// The same. Whether its programs are installed is only asked if `here`.
+    pub(crate) fn entries(text: &str, file: &Path, here: bool) -> Result<Vec<Entry>, WrongDescription> {
         let description: Description = toml::from_str(text).map_err(|error| explained(&error, text))?;
-        let described = Described::check(&description, file).map_err(|(key, why)| WrongDescription {
-            line: line_of(text, &key).unwrap_or(0),
-            why: format!("{key}: {why}"),
-        })?;
-        let described: &'static Described = Box::leak(Box::new(described));
-        Ok(Entry {
+        let checked = |description: &Description, within: &str| {
+            let wrong = |(key, why): Wrong| WrongDescription {
+                line: line_of(text, if within.is_empty() { &key } else { within }).unwrap_or(0),
+                why: [within, &key, &why]
+                    .into_iter()
+                    .filter(|it| !it.is_empty())
+                    .collect::<Vec<_>>()
+                    .join(": "),
+            };
+            Described::check(description, file, here).map_err(wrong)
+        };
+        let mut all = vec![checked(&description, "")?];
+        for (name, changes) in &description.variants {
+            let within = format!("variants.{name}");
+            let at = |why: String| WrongDescription {
+                line: line_of(text, &within).unwrap_or(0),
+                why: format!("{within}: {why}"),
+            };
+            if !is_word(name) {
+                return Err(at("expected a name of letters, digits, `-` and `_`".into()));
+            }
+            let changed = variant(text, changes).map_err(|error| at(explained(&error, "").why))?;
+            let mut it = checked(&changed, &within)?;
+            it.name = format!("{}:{name}", all[0].name);
+            all.push(it);
+        }
+        Ok(all.into_iter().map(Described::entry).collect())
+    }
+
+    fn entry(self) -> Entry {
+        let described: &'static Described = Box::leak(Box::new(self));
+        Entry {
             name: &described.name,
             about: &described.about,
             make: Make::Described(described),
@@ -147,7 +193,7 @@ impl Described {
             answers: described.answers,
             not_by: &[],
             flaws: Vec::new,
-        })
+        }
     }
 
     /// Whether it says how to find out who leads.
@@ -167,19 +213,17 @@ impl Described {
 
     /// # Errors
     /// The wrong key, and the reason.
-    fn check(description: &Description, file: &Path) -> Result<Described, Wrong> {
+    fn check(description: &Description, file: &Path, here: bool) -> Result<Described, Wrong> {
         let node = &description.node;
+        let path = ProgramPath::with(&node.path);
         let ports: Vec<&'static str> = node.ports.iter().map(|name| &*name.clone().leak()).collect();
-        let is_name = |name: &str| {
-            let is_good = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
-            !name.is_empty() && name.bytes().all(is_good)
-        };
         let is_once = |name: &str| ports.iter().filter(|it| **it == name).count() == 1;
-        if ports.is_empty() || !ports.iter().all(|name| is_name(name) && is_once(name)) {
+        if ports.is_empty() || !ports.iter().all(|name| is_word(name) && is_once(name)) {
             let why = "expected one name or more, each once, of letters, digits, `-` and `_`";
             return Err(("node.ports".into(), why.into()));
         }
-        let mut scope = Scope { file, ports: &ports, client_port: ports.len() - 1 };
+        let programs = here.then_some(&path);
+        let mut scope = Scope { file, ports: &ports, client_port: ports.len() - 1, programs };
         scope.client_port = scope.port("client.port", &description.client.port)?;
         if let Some(name) = &description.name {
             scope.name("name", name)?;
@@ -208,12 +252,7 @@ impl Described {
             separator: node.separator.clone(),
             env: env.collect::<Result<_, Wrong>>()?,
             directory: node.directory.as_ref().map(|it| scope.directory("node.directory", it)).transpose()?,
-            user: node
-                .user
-                .as_deref()
-                .map(User::named)
-                .transpose()
-                .map_err(|why| scope.wrong("node.user", why))?,
+            user: user(node, &scope)?,
             files: files.collect::<Result<_, Wrong>>()?,
             prepare: optional("node.prepare", &node.prepare, &[])?,
             set_up: optional("node.set-up", &node.set_up, &of_all)?,
@@ -222,14 +261,13 @@ impl Described {
                 Links::AddressMap => Wiring::AddressMap,
                 Links::Attributed => Wiring::Attributed,
                 Links::Transparent => Wiring::Transparent,
+                Links::Netns => Wiring::Netns,
             },
             ready: ready.unwrap_or(Ready::Tcp(scope.client_port)),
             leads: node.leader.as_ref().map(|it| Leads::of(it, &scope)).transpose()?,
             version: node.version.as_ref().map(|it| Version::of(it, &scope)).transpose()?,
-            warm_up: match &node.warm_up {
-                Some(text) => parse_duration(text).map_err(|why| scope.wrong("node.warm-up", why))?,
-                None => Duration::ZERO,
-            },
+            start_limit: duration("node.start-limit", &node.start_limit, &scope)?.unwrap_or(START_LIMIT),
+            warm_up: duration("node.warm-up", &node.warm_up, &scope)?.unwrap_or_default(),
             fatal: node.fatal.iter().map(|text| scope.regex("node.fatal", text)).collect::<Result<_, _>>()?,
             harmless: (node.harmless.iter().map(|text| scope.regex("node.harmless", text)))
                 .collect::<Result<_, _>>()?,
@@ -238,7 +276,10 @@ impl Described {
             served_by: description.client.served_by,
             speech,
             answers,
-            needs: needs(description, &scope)?,
+            needs: if here { needs(description, &path, &scope)? } else { Vec::new() },
+            programs: description.programs().cloned().collect(),
+            install: node.install.clone(),
+            path: path.clone(),
             ports,
         })
     }
@@ -250,10 +291,13 @@ impl Described {
 
     fn filled(&self, words: &[Template], values: &Values) -> Command {
         let mut words = words.iter().map(|word| word.fill(values));
+        let program = words.next().unwrap_or_default();
+        let path = self.path.variable().map(|path| ("PATH".into(), path));
+        let env = self.env.iter().map(|(name, value)| (name.into(), value.fill(values).into()));
         Command {
-            program: words.next().unwrap_or_default().into(),
+            program: self.path.file(&program).map_or(program.into(), PathBuf::into_os_string),
             args: words.map(Into::into).collect(),
-            env: self.env.iter().map(|(name, value)| (name.into(), value.fill(values).into())).collect(),
+            env: path.into_iter().chain(env).collect(),
             directory: self.directory.as_ref().map(|path| path.fill(values).into()),
             user: self.user,
         }
@@ -317,6 +361,11 @@ impl DescribedSystem {
             let has = "a description names none".into();
             return Err(Unusable::NoSuchBug { system: &described.name, bug: bug.clone(), has });
         }
+        let is_missing = |name: &&String| described.path.file(name).is_none();
+        if let Some(program) = described.programs.iter().find(is_missing) {
+            let install = described.install.clone().unwrap_or_default();
+            return Err(Unusable::Missing { program: program.clone(), install });
+        }
         let (object, node_args) = (switches.object, switches.node_args.clone());
         Ok(DescribedSystem { described, object, node_args, program: Arc::default() })
     }
@@ -324,12 +373,12 @@ impl DescribedSystem {
 
 /// The files of this machine that the system needs: programs and other files that its commands name, and what it
 /// says that it needs.
-fn needs(description: &Description, scope: &Scope) -> Result<Vec<PathBuf>, Wrong> {
+fn needs(description: &Description, path: &ProgramPath, scope: &Scope<'_>) -> Result<Vec<PathBuf>, Wrong> {
     let named = &description.node.needs;
     if let Some(missing) = named.iter().find(|path| !Path::new(path).exists()) {
         return Err(scope.wrong("node.needs", format!("there is no file or directory `{missing}`")));
     }
-    let of_commands = description.words().filter_map(|word| crate::program::found(word));
+    let of_commands = description.words().filter_map(|word| path.file(word));
     Ok(of_commands.chain(named.iter().map(PathBuf::from)).collect())
 }
 
@@ -385,7 +434,10 @@ impl System for DescribedSystem {
             }
             match it.prepare.is_empty() {
                 true => Ok(()),
-                false => program::run(&it.command_of(&it.prepare, place), SET_UP_TIMEOUT).await.map(drop),
+                false => {
+                    let limit = SET_UP_TIMEOUT.max(it.start_limit);
+                    program::run(&it.command_of(&it.prepare, place), limit).await.map(drop)
+                }
             }
         })
     }
@@ -394,7 +446,7 @@ impl System for DescribedSystem {
         Box::pin(async move {
             let it = self.described;
             let Some(first) = places.first().filter(|_| !it.set_up.is_empty()) else { return Ok(()) };
-            let deadline = Instant::now() + LISTEN_TIMEOUT;
+            let deadline = Instant::now() + it.start_limit;
             for place in places {
                 while let Err(why) = accepts(place, it.client_port).await {
                     if Instant::now() > deadline {
@@ -408,7 +460,8 @@ impl System for DescribedSystem {
                 let all: Vec<String> = places.iter().map(|place| place.addresses[port].to_string()).collect();
                 values.insert(format!("all.{name}"), all.join(&it.separator));
             }
-            program::run(&it.filled(&it.set_up, &values), SET_UP_TIMEOUT).await.map(drop)
+            let limit = SET_UP_TIMEOUT.max(it.start_limit);
+            program::run(&it.filled(&it.set_up, &values), limit).await.map(drop)
         })
     }
 
@@ -422,6 +475,10 @@ impl System for DescribedSystem {
 
     fn version<'a>(&'a self, place: &'a Place) -> BoxFuture<'a, Option<String>> {
         Box::pin(self.described.version_of(place))
+    }
+
+    fn start_limit(&self) -> Duration {
+        self.described.start_limit
     }
 
     fn warm_up(&self) -> Duration {
@@ -457,6 +514,50 @@ impl Described {
         }
         Ok(written)
     }
+}
+
+fn duration(key: &str, text: &Option<String>, scope: &Scope<'_>) -> Result<Option<Duration>, Wrong> {
+    text.as_deref().map(parse_duration).transpose().map_err(|why| scope.wrong(key, why))
+}
+
+/// The user of the node's processes.
+fn user(node: &file::Node, scope: &Scope<'_>) -> Result<Option<User>, Wrong> {
+    let (key, name) = match (&node.user, &node.root_becomes) {
+        (Some(_), Some(_)) => {
+            return Err(scope.wrong("node.root-becomes", "expected `user` or `root-becomes`, not both"));
+        }
+        (None, Some(name)) if geteuid().is_root() => ("node.root-becomes", name),
+        (Some(name), None) => ("node.user", name),
+        _ => return Ok(None),
+    };
+    User::named(name).map(Some).map_err(|why| scope.wrong(key, why))
+}
+
+/// The description with the changes of a variant: tables are merged, everything else is replaced.
+fn variant(
+    text: &str,
+    changes: &serde_json::Map<String, serde_json::Value>,
+) -> Result<Description, toml::de::Error> {
+    fn merge(into: &mut toml::Table, changes: toml::Table) {
+        for (key, change) in changes {
+            match (into.get_mut(&key), change) {
+                (Some(toml::Value::Table(into)), toml::Value::Table(change)) => merge(into, change),
+                (_, change) => drop(into.insert(key, change)),
+            }
+        }
+    }
+
+    let mut all: toml::Table = toml::from_str(text)?;
+    all.remove("variants");
+    let changes = toml::Table::try_from(changes).map_err(serde::de::Error::custom)?;
+    merge(&mut all, changes);
+    Description::deserialize(all)
+}
+
+/// Whether it can be the name of a port or of a variant.
+fn is_word(name: &str) -> bool {
+    let is_good = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+    !name.is_empty() && name.bytes().all(is_good)
 }
 
 /// The signal that ends a node in order.
@@ -549,7 +650,8 @@ ok = { status = 200, pointer = "/value" }
 
     fn parse(text: &str) -> Result<Entry, String> {
         let file = Path::new("my-kv.toml");
-        Described::parse(text, file).map_err(|wrong| at_line(file, wrong.line, wrong.why))
+        let all = Described::parse(text, file).map_err(|wrong| at_line(file, wrong.line, wrong.why))?;
+        Ok(all.into_iter().next().unwrap())
     }
 
     #[test]

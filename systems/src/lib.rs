@@ -5,6 +5,8 @@
 //! and links.
 
 mod built_in;
+pub mod catalog;
+mod coded;
 mod described;
 pub mod etcd;
 mod flaw;
@@ -82,6 +84,8 @@ pub enum Wiring {
     /// Each node has a network namespace of its own, and the proxy is invisible: it needs `--net transparent`,
     /// which a trial of such a system uses by default.
     Transparent,
+    /// The same, but its nodes take a peer's address from its connections, which a proxy would change: `--net netns`.
+    Netns,
 }
 
 /// A request of an operator to the leader; each names a node.
@@ -119,6 +123,9 @@ pub struct Breach {
     /// The rule.
     pub rule: &'static str,
 }
+
+/// How long nodes may take until they are ready, unless their system says otherwise.
+pub const START_LIMIT: Duration = Duration::from_secs(30);
 
 /// A system under test.
 pub trait System: Send + Sync {
@@ -175,6 +182,11 @@ pub trait System: Send + Sync {
     /// [`ready`](System::ready). The error says what failed.
     fn set_up<'a>(&'a self, _places: &'a [Place]) -> BoxFuture<'a, Result<(), String>> {
         Box::pin(async { Ok(()) })
+    }
+
+    /// How long nodes may take until they are ready.
+    fn start_limit(&self) -> Duration {
+        START_LIMIT
     }
 
     /// How long clients wait after all nodes are ready.
@@ -303,6 +315,14 @@ pub enum Unusable {
         program: &'static str,
         /// The Debian package that contains it.
         package: &'static str,
+    },
+    /// A program of its description is not on this machine.
+    #[error("`{program}` is not installed{}", if install.is_empty() { String::new() } else { format!(": {install}") })]
+    Missing {
+        /// The executable.
+        program: String,
+        /// The command that installs it; empty if the description does not say it.
+        install: String,
     },
     /// This build lacks the feature that contains it.
     #[error("{}", tribunal_records::features::left_out(.0))]

@@ -65,11 +65,13 @@ impl Answers {
     /// # Errors
     /// The key of the wrong rule (empty: the whole operation), and the reason.
     pub(super) fn new(
+        fail_of_all: &file::Rules,
         operation: &file::Operation,
         wire: Wire,
         returns_value: bool,
     ) -> Result<Answers, (String, String)> {
         let all = [
+            ("client.fail", Meaning::Fail, fail_of_all),
             ("fail", Meaning::Fail, &operation.fail),
             ("refused", Meaning::Refused, &operation.refused),
             ("nil", Meaning::Nil, &operation.nil),
@@ -89,7 +91,7 @@ impl Answers {
                 rules.push((meaning, made));
             }
         }
-        if rules.is_empty() {
+        if rules.len() == fail_of_all.0.len() {
             let why = format!("no answer means anything: expected {}, or the like", wire.example());
             return Err((String::new(), why));
         }
@@ -148,7 +150,7 @@ impl Rule {
         if rule.kind.is_some() && !wire.has_kinds() {
             return Err(format!("the wire `{}` has no kinds: expected {}", wire.name(), wire.example()));
         }
-        let of_postgres = [
+        let of_rows = [
             ("rows", rule.rows.is_some()),
             ("state", rule.state.is_some()),
             ("column", rule.column.is_some()),
@@ -159,11 +161,10 @@ impl Rule {
             ("pointer", rule.pointer.is_some()),
             ("text", rule.text),
             ("base64", rule.base64),
-            ("split", rule.split.is_some()),
         ];
-        let misplaced = if wire == Wire::Postgres { &of_bodies[..] } else { &of_postgres[..] };
+        let misplaced = if wire.has_rows() { &of_bodies[..] } else { &of_rows[..] };
         if let Some((key, _)) = misplaced.iter().find(|(_, is_there)| *is_there) {
-            let wires = if wire == Wire::Postgres { "other wires" } else { "the wire `postgres`" };
+            let wires = if wire.has_rows() { "other wires" } else { "the wires `postgres` and `mysql`" };
             return Err(format!("`{key}` belongs to {wires}: expected {}", wire.example()));
         }
         if let Some(state) = &rule.state {
@@ -233,7 +234,11 @@ impl Rule {
         if let Some(column) = &self.column {
             let found = heard.columns.iter().find(|(name, _)| name == column);
             let (_, value) = found.ok_or_else(|| format!("there is no column `{column}`"))?;
-            return value.clone().map(Some);
+            return match (value, &self.split) {
+                (Ok(Value::Nil), Some(_)) => Ok(Some(Value::List([].into()))),
+                (Ok(value), Some(_)) => self.of_text(&value.to_string()).map(Some),
+                (value, _) => value.clone().map(Some),
+            };
         }
         if let Some(pointer) = &self.pointer {
             let json: serde_json::Value =
@@ -328,7 +333,8 @@ mod tests {
     fn answers(toml: &str) -> Result<Answers, String> {
         let operation = toml::from_str(&format!("request = 'x'\n{toml}"));
         let operation = operation.map_err(|error| error.to_string())?;
-        Answers::new(&operation, Wire::Http, false).map_err(|(key, why)| format!("{key}: {why}"))
+        Answers::new(&file::Rules::default(), &operation, Wire::Http, false)
+            .map_err(|(key, why)| format!("{key}: {why}"))
     }
 
     fn http(status: u16, body: &str) -> Heard<'_> {
@@ -351,6 +357,17 @@ mod tests {
         assert_eq!(ended(503, "no leader\n"), Completion::Fail("`no leader`".into()));
         assert_eq!(ended(503, "busy"), Completion::Info("no rule fits the answer 503 `busy`".into()));
         assert_eq!(ended(200, "{}"), Completion::Info("there is nothing at `/v`: `{}`".into()));
+    }
+
+    #[test]
+    fn what_is_a_failure_of_every_operation_comes_first() {
+        let of_all: file::Operation = toml::from_str("request = 'x'\nfail = { status = 503 }").unwrap();
+        let own = toml::from_str("request = 'x'\nok = { matches = '.*' }").unwrap();
+        let write = Answers::new(&of_all.fail, &own, Wire::Http, false).unwrap();
+        assert_eq!(write.completion(&F::Write, &http(503, "no")), Completion::Fail("`no`".into()));
+        assert_eq!(write.completion(&F::Write, &http(200, "")), Completion::Ok(Value::Nil));
+        let nothing = toml::from_str("request = 'x'").unwrap();
+        assert!(Answers::new(&of_all.fail, &nothing, Wire::Http, false).unwrap_err().1.contains("no answer"));
     }
 
     #[test]

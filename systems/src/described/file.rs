@@ -33,21 +33,31 @@ pub(super) struct Description {
     pub(super) lock: Operations,
     #[serde(default)]
     pub(super) ids: Operations,
+    /// Variants of the system, by their names: what each changes in the description, and an `about` of its own.
+    /// `--system FILE:NAME` chooses one.
+    #[serde(default)]
+    pub(super) variants: BTreeMap<String, serde_json::Map<String, serde_json::Value>>,
 }
 
 impl Description {
     /// The words of every command.
     pub(super) fn words(&self) -> impl Iterator<Item = &String> {
+        self.commands().flatten()
+    }
+
+    /// The programs of all commands, without those that depend on the node.
+    pub(super) fn programs(&self) -> impl Iterator<Item = &String> {
+        self.commands().filter_map(|words| words.first()).filter(|name| !name.contains('{'))
+    }
+
+    fn commands(&self) -> impl Iterator<Item = &Vec<String>> {
         let Node { command, prepare, set_up, ready, leader, version, .. } = &self.node;
         let asked = [
             ready.as_ref().and_then(|it| it.command.as_ref()),
             leader.as_ref().and_then(|it| it.command.as_ref()),
             version.as_ref().and_then(|it| it.command.as_ref()),
         ];
-        [command, prepare, set_up, &self.client.command]
-            .into_iter()
-            .chain(asked.into_iter().flatten())
-            .flatten()
+        [command, prepare, set_up, &self.client.command].into_iter().chain(asked.into_iter().flatten())
     }
 }
 
@@ -77,6 +87,14 @@ pub(super) struct Node {
     pub(super) directory: Option<String>,
     /// The user that the node's processes run as; only root can start processes as another user.
     pub(super) user: Option<String>,
+    /// The user that the node's processes run as if Tribunal runs as root: for servers that refuse to be root.
+    pub(super) root_becomes: Option<String>,
+    /// Directories that are searched for programs after those of `PATH`. A component may be `*`: the directory with
+    /// the highest version.
+    #[serde(default)]
+    pub(super) path: Vec<String>,
+    /// The command that installs the programs, for the error if one is missing.
+    pub(super) install: Option<String>,
     /// Files to write before the first start, by their paths.
     #[serde(default)]
     pub(super) files: BTreeMap<String, String>,
@@ -97,6 +115,8 @@ pub(super) struct Node {
     pub(super) leader: Option<Leader>,
     /// How to find out the version, for the report.
     pub(super) version: Option<Version>,
+    /// How long nodes may take until they are ready, such as `2m`; by default 30 s.
+    pub(super) start_limit: Option<String>,
     /// How long clients wait after all nodes are ready, such as `2s`.
     pub(super) warm_up: Option<String>,
     /// Files and directories that the programs need, beside themselves and their libraries: a box contains them.
@@ -138,6 +158,8 @@ pub(super) enum Links {
     Attributed,
     /// Each node gets a network namespace of its own, and no node knows of a proxy.
     Transparent,
+    /// The same without a proxy, for nodes that take a peer's address from its connections.
+    Netns,
 }
 
 /// How to find out whether a node is ready: by one of `http`, `tcp`, `log` and `command`.
@@ -217,19 +239,26 @@ pub(super) struct Client {
     /// Which nodes serve clients.
     #[serde(default)]
     pub(super) served_by: ServedBy,
+    /// Rules for every operation, before its own: what says that it did not happen and never will.
+    #[serde(default)]
+    pub(super) fail: Rules,
     /// Headers of every HTTP request.
     #[serde(default)]
     pub(super) headers: BTreeMap<String, String>,
-    /// `postgres` only: the parameters of a connection, such as `user=postgres dbname=postgres`.
+    /// `postgres` and `mysql`: the parameters of a connection, such as `user=postgres dbname=postgres`.
     pub(super) connect: Option<String>,
     /// `exec` only: the program that acts for clients, and its arguments.
     #[serde(default)]
     pub(super) command: Vec<String>,
     /// `exec` only: how many programs run; by default one per client.
     pub(super) programs: Option<Programs>,
-    /// `exec` only: the operations that it supports, such as `register.read`.
+    /// `exec`: the operations that it supports, such as `register.read`. `jetstream`, `zookeeper`, `amqp`: those
+    /// that are used; by default all that it knows.
     #[serde(default)]
     pub(super) operations: Vec<String>,
+    /// `jetstream`, `zookeeper`, `amqp`: how it does them.
+    #[serde(default)]
+    pub(super) options: BTreeMap<String, String>,
 }
 
 /// Which nodes serve clients.
@@ -269,6 +298,16 @@ pub(super) enum Wire {
     Resp,
     /// A statement for each operation, in the PostgreSQL protocol.
     Postgres,
+    /// A statement for each operation, in the MySQL protocol.
+    Mysql,
+    /// A JSON-RPC request for each operation, over TCP.
+    JsonRpc,
+    /// NATS JetStream.
+    Jetstream,
+    /// ZooKeeper.
+    Zookeeper,
+    /// RabbitMQ, over AMQP 0-9-1.
+    Amqp,
     /// A program that reads and writes JSON lines: docs/own-system.md.
     Exec,
 }
@@ -280,6 +319,11 @@ impl Wire {
             Wire::Lines => "lines",
             Wire::Resp => "resp",
             Wire::Postgres => "postgres",
+            Wire::Mysql => "mysql",
+            Wire::JsonRpc => "json-rpc",
+            Wire::Jetstream => "jetstream",
+            Wire::Zookeeper => "zookeeper",
+            Wire::Amqp => "amqp",
             Wire::Exec => "exec",
         }
     }
@@ -289,8 +333,11 @@ impl Wire {
         match self {
             Wire::Http => "`ok = { status = 200 }`",
             Wire::Resp => "`ok = { kind = \"text\" }`",
-            Wire::Postgres => "`ok = { rows = 1, column = \"v\" }`",
-            Wire::Lines | Wire::Exec => "`ok = { matches = \"^OK\" }`",
+            Wire::Postgres | Wire::Mysql => "`ok = { rows = 1, column = \"v\" }`",
+            Wire::JsonRpc => "`ok = { has = \"/result/0\" }`",
+            Wire::Lines | Wire::Exec | Wire::Jetstream | Wire::Zookeeper | Wire::Amqp => {
+                "`ok = { matches = \"^OK\" }`"
+            }
         }
     }
 
@@ -301,14 +348,27 @@ impl Wire {
                 "`ok = { status = 200, pointer = \"/value\" }`, or `text = true` for the whole body"
             }
             Wire::Resp => "`ok = { kind = \"text\", text = true }`",
-            Wire::Postgres => "`ok = { rows = 1, column = \"v\" }`",
-            Wire::Lines | Wire::Exec => "`ok = { matches = \"^VALUE (.*)$\", text = true }`",
+            Wire::Postgres | Wire::Mysql => "`ok = { rows = 1, column = \"v\" }`",
+            Wire::JsonRpc => "`ok = { has = \"/result/0/rows/0\", pointer = \"/result/0/rows/0/v\" }`",
+            Wire::Lines | Wire::Exec | Wire::Jetstream | Wire::Zookeeper | Wire::Amqp => {
+                "`ok = { matches = \"^VALUE (.*)$\", text = true }`"
+            }
         }
     }
 
     /// Whether its responses have a [`Kind`].
     pub(super) fn has_kinds(self) -> bool {
         self == Wire::Resp
+    }
+
+    /// Whether its responses are rows of a database.
+    pub(super) fn has_rows(self) -> bool {
+        matches!(self, Wire::Postgres | Wire::Mysql)
+    }
+
+    /// Whether its client knows the operations, so that there are no tables of them.
+    pub(super) fn knows_operations(self) -> bool {
+        matches!(self, Wire::Exec | Wire::Jetstream | Wire::Zookeeper | Wire::Amqp)
     }
 }
 
@@ -348,9 +408,10 @@ impl Kind {
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Operation {
     /// `http`: the method and the path, such as `GET /kv/{key}`. `lines`: the line without its end. `resp`: the
-    /// command, such as `SET {key} {value}`. `postgres`: the statement, such as `SELECT v FROM kv WHERE k = {key}`.
+    /// command, such as `SET {key} {value}`. `postgres`, `mysql`: the statement, such as `SELECT v FROM kv WHERE k =
+    /// {key}`. `json-rpc`: the method.
     pub(super) request: String,
-    /// `http`: the body.
+    /// `http`: the body. `json-rpc`: the parameters, in JSON.
     pub(super) body: Option<String>,
     /// It happened.
     #[serde(default)]
@@ -432,11 +493,11 @@ pub(super) struct Rule {
     pub(super) base64: bool,
     /// The value is a list with this separator.
     pub(super) split: Option<String>,
-    /// `postgres`: how many rows the statement returned, or changed if it returns none.
+    /// `postgres`, `mysql`: how many rows the statement returned, or changed if it returns none.
     pub(super) rows: Option<u64>,
-    /// `postgres`: the SQLSTATE of an error, or its class: the first two characters.
+    /// `postgres`, `mysql`: the SQLSTATE of an error, or its class: the first two characters.
     pub(super) state: Option<String>,
-    /// `postgres`: the column of the first row that holds the value.
+    /// `postgres`, `mysql`: the column of the first row that holds the value.
     pub(super) column: Option<String>,
 }
 

@@ -22,54 +22,13 @@ use tokio_util::task::AbortOnDropHandle;
 use tribunal_checker::op::Value;
 use tribunal_workloads::{Client, Completion, Invocation, Object, Request};
 
-use super::answer::{Answers, Heard, is_unknown, plain};
+use super::answer::{Heard, is_unknown, plain};
 use super::speech::{Book, RequestValues};
-use super::template::{Template, Values};
+use super::sql::SqlOperation;
+use super::template::Values;
 use crate::NodePort;
 
 type Cause = Box<dyn std::error::Error + Sync + Send>;
-
-/// One operation.
-#[derive(Clone, Debug)]
-pub(super) struct PostgresOperation {
-    /// The statement, with `$1` for the first parameter.
-    sql: String,
-    /// The parameters, as text.
-    parameters: Vec<Template>,
-    /// Whether an error of class 40 undoes all of it.
-    is_atomic: bool,
-    answers: Answers,
-}
-
-impl PostgresOperation {
-    /// # Errors
-    /// What is wrong with the statement.
-    pub(super) fn new(request: &Template, answers: Answers) -> Result<Self, String> {
-        let (mut sql, mut parameters) = (String::new(), Vec::new());
-        for (text, parameter) in request.parts() {
-            sql += text;
-            let Some(parameter) = parameter else { continue };
-            if sql.matches('\'').count() % 2 == 1 {
-                return Err(format!("{parameter} is a parameter of the statement: write it without quotes"));
-            }
-            parameters.push(parameter);
-            sql += &format!("${}", parameters.len());
-        }
-        let words = sql.trim_start().split(|it: char| !it.is_ascii_alphabetic());
-        let verb = words.map(str::to_ascii_uppercase).next().unwrap_or_default();
-        match &*verb {
-            "" => Err("expected a statement such as `SELECT v FROM kv WHERE k = {key}`".into()),
-            "BEGIN" | "START" | "COMMIT" | "END" | "ROLLBACK" | "ABORT" => {
-                Err("a transaction of several statements: expected one statement, which is a transaction"
-                    .into())
-            }
-            verb => {
-                let is_atomic = !["CALL", "DO"].contains(&verb);
-                Ok(PostgresOperation { sql, parameters, is_atomic, answers })
-            }
-        }
-    }
-}
 
 /// Checks the parameters of a connection.
 ///
@@ -91,7 +50,7 @@ pub(super) struct PostgresClient {
     port: NodePort,
     timeout: Duration,
     config: &'static Config,
-    operations: &'static Book<PostgresOperation>,
+    operations: &'static Book<SqlOperation>,
     object: Object,
     place: Values,
     connection: Option<Connection>,
@@ -109,7 +68,7 @@ impl PostgresClient {
         port: NodePort,
         timeout: Duration,
         config: &'static Config,
-        operations: &'static Book<PostgresOperation>,
+        operations: &'static Book<SqlOperation>,
         object: Object,
         place: Values,
     ) -> Self {
@@ -269,27 +228,6 @@ impl<'a> FromSql<'a> for Cell {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::described::file::Wire;
-
-    const KNOWN: [&str; 2] = ["key", "value"];
-
-    fn operation(request: &str) -> Result<PostgresOperation, String> {
-        let template = Template::parse(request, &KNOWN)?;
-        let rules = toml::from_str("request = 'x'\nok = { rows = 1 }").unwrap();
-        PostgresOperation::new(&template, Answers::new(&rules, Wire::Postgres, false).unwrap())
-    }
-
-    #[test]
-    fn placeholders_are_parameters() {
-        let it = operation("INSERT INTO kv VALUES ({key}, {value}::int) ON CONFLICT DO NOTHING").unwrap();
-        assert_eq!(it.sql, "INSERT INTO kv VALUES ($1, $2::int) ON CONFLICT DO NOTHING");
-        assert!(it.is_atomic);
-        assert!(!operation("call put({key})").unwrap().is_atomic, "a procedure may commit in between");
-        let why = |request: &str| operation(request).unwrap_err();
-        assert!(why("SELECT * FROM kv WHERE k = '{key}'").contains("write it without quotes"));
-        assert!(why(" ").contains("expected a statement"));
-        assert!(why("BEGIN; SELECT 1; COMMIT").contains("expected one statement"));
-    }
 
     #[test]
     fn a_connection_is_one_to_the_node() {

@@ -6,7 +6,7 @@ use regex_lite::Regex;
 
 use super::Wrong;
 use super::template::Template;
-use crate::program::executable;
+use crate::program::ProgramPath;
 
 /// The placeholders of a node, except those with a port.
 const OF_NODE: [&str; 10] = [
@@ -29,6 +29,8 @@ pub(super) struct Scope<'a> {
     pub(super) ports: &'a [&'static str],
     /// The client port, which is the default.
     pub(super) client_port: usize,
+    /// Where programs are searched for; `None`: whether they are installed is not asked yet.
+    pub(super) programs: Option<&'a ProgramPath>,
 }
 
 impl Scope<'_> {
@@ -111,10 +113,18 @@ impl Scope<'_> {
         more: &[String],
     ) -> Result<Vec<Template>, Wrong> {
         let program = words.first().ok_or_else(|| self.wrong(key, "expected a program and its arguments"))?;
-        if !program.contains('{') {
-            executable(program, self.file).map_err(|why| self.wrong(key, why))?;
-        }
+        self.program(key, program)?;
         words.iter().map(|word| self.template_with(key, word, more)).collect()
+    }
+
+    /// The program of a command: it exists, if that can be known.
+    pub(super) fn program(&self, key: &str, program: &str) -> Result<(), Wrong> {
+        match self.programs {
+            Some(path) if !program.contains('{') => {
+                path.executable(program, self.file).map_err(|why| self.wrong(key, why))
+            }
+            _ => Ok(()),
+        }
     }
 
     pub(super) fn regex(&self, key: &str, text: &str) -> Result<Regex, Wrong> {

@@ -1,7 +1,8 @@
 //! The operations of a description, on the wire protocol of its clients.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,15 +19,20 @@ use super::client_program::ActsFor;
 use super::exec::{ClientOfAll, Exec, ExecClient, OwnProgram, Program};
 use super::file::{self, Description, Programs, Wire};
 use super::http::{HttpClient, HttpOperation};
+use super::json_rpc::JsonRpcOperation;
 use super::lines::LineOperation;
+#[cfg(feature = "mysql")]
+use super::mysql::{self, MysqlClient};
 #[cfg(feature = "postgres")]
-use super::postgres::{self, PostgresClient, PostgresOperation};
+use super::postgres::{self, PostgresClient};
 use super::resp::RespOperation;
 use super::scope::Scope;
 use super::shared_program::SharedProgram;
+#[cfg(any(feature = "postgres", feature = "mysql"))]
+use super::sql::SqlOperation;
 use super::stream::StreamClient;
 use super::template::{Fills, Template, Values};
-use crate::program::executable;
+use crate::coded::{self, Coded, Setting};
 use crate::{Breach, Command, NodePort, Operations, Place};
 
 /// The wire protocol of the clients.
@@ -36,7 +42,12 @@ pub(super) enum Speech {
     Lines(Book<LineOperation>),
     Resp(Book<RespOperation>),
     #[cfg(feature = "postgres")]
-    Postgres(Box<tokio_postgres::Config>, Book<PostgresOperation>),
+    Postgres(Box<tokio_postgres::Config>, Book<SqlOperation>),
+    #[cfg(feature = "mysql")]
+    Mysql(Box<mysql::Config>, Book<SqlOperation>),
+    JsonRpc(Book<JsonRpcOperation>),
+    /// A client in code, with its options.
+    Coded(&'static Coded, &'static BTreeMap<String, String>),
     Exec {
         command: Vec<Template>,
         programs: Programs,
@@ -92,6 +103,12 @@ const OF_REQUEST: [&str; 10] =
 const OF_CLIENT: [&str; 6] = ["host", "port", "address", "process", "id", "timeout-ms"];
 const OF_ALL_CLIENTS: [&str; 1] = ["timeout-ms"];
 
+impl fmt::Debug for Coded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Coded({:?})", self.operations)
+    }
+}
+
 impl Speech {
     /// A client for one process. `shared` is the program of all clients, if there is one for all.
     pub(super) fn client(
@@ -112,6 +129,13 @@ impl Speech {
             #[cfg(feature = "postgres")]
             Speech::Postgres(config, book) => {
                 Box::new(PostgresClient::new(port, limit, config, book, object, own))
+            }
+            #[cfg(feature = "mysql")]
+            Speech::Mysql(config, book) => Box::new(MysqlClient::new(port, limit, config, book, object, own)),
+            Speech::JsonRpc(book) => Box::new(StreamClient::new(port, limit, book, object, own)),
+            Speech::Coded(coded, options) => {
+                let nodes = place.peers.len() + 1;
+                (coded.client)(Setting { port, limit, object, process, nodes, options })
             }
             Speech::Exec { command, programs, operations } => {
                 own.insert("timeout-ms".into(), limit.as_millis().to_string());
@@ -218,14 +242,16 @@ fn text(value: &Value) -> Cow<'_, str> {
 pub(super) fn speech(description: &Description, scope: &Scope<'_>) -> Result<(Speech, Operations), Wrong> {
     let client = &description.client;
     misplaced(client, scope)?;
+    if let Some((table, _, name, _)) = tables(description).next().filter(|_| client.wire.knows_operations()) {
+        let why = format!(
+            "the wire `{}` has no tables: its client knows how to send an operation",
+            client.wire.name()
+        );
+        return Err(scope.wrong(&format!("{table}.{name}"), why));
+    }
     match client.wire {
-        Wire::Exec => {
-            if let Some((table, _, name, _)) = tables(description).next() {
-                let why = "the wire `exec` has no tables: its program knows how to send an operation";
-                return Err(scope.wrong(&format!("{table}.{name}"), why));
-            }
-            exec(client, scope)
-        }
+        Wire::Exec => exec(client, scope),
+        Wire::Jetstream | Wire::Zookeeper | Wire::Amqp => coded(client, scope),
         Wire::Http => {
             let (book, answered) =
                 book(description, scope, |key, it, answers| http(client, scope, key, it, answers))?;
@@ -263,10 +289,36 @@ pub(super) fn speech(description: &Description, scope: &Scope<'_>) -> Result<(Sp
             let (book, answered) = book(description, scope, |key, it, answers| {
                 no_body(scope, key, it)?;
                 let key = format!("{key}.request");
-                let made = PostgresOperation::new(&template(scope, &key, &it.request)?, answers);
+                let request = template(scope, &key, &it.request)?;
+                let made = SqlOperation::new(&request, answers, |number| format!("${number}"));
                 made.map_err(|why| scope.wrong(&key, why))
             })?;
             Ok((Speech::Postgres(Box::new(config), book), answered))
+        }
+        #[cfg(feature = "mysql")]
+        Wire::Mysql => {
+            let expected = || scope.wrong("client", "expected `connect`, such as \"user=root dbname=test\"");
+            let connect = client.connect.as_deref().ok_or_else(expected)?;
+            let config = mysql::config(connect).map_err(|why| scope.wrong("client.connect", why))?;
+            let (book, answered) = book(description, scope, |key, it, answers| {
+                no_body(scope, key, it)?;
+                let key = format!("{key}.request");
+                let request = template(scope, &key, &it.request)?;
+                let made = SqlOperation::new(&request, answers, |_| "?".into());
+                made.map_err(|why| scope.wrong(&key, why))
+            })?;
+            Ok((Speech::Mysql(Box::new(config), book), answered))
+        }
+        #[cfg(not(feature = "mysql"))]
+        Wire::Mysql => Err(scope.wrong("client.wire", tribunal_records::features::left_out("mysql"))),
+        Wire::JsonRpc => {
+            let (book, answered) = book(description, scope, |key, it, answers| {
+                let expected = || scope.wrong(key, "expected `body`: the parameters of the method, in JSON");
+                let body = it.body.as_ref().ok_or_else(expected)?;
+                let params = template(scope, &format!("{key}.body"), body)?;
+                Ok(JsonRpcOperation { method: it.request.clone(), params, answers })
+            })?;
+            Ok((Speech::JsonRpc(book), answered))
         }
         #[cfg(not(feature = "postgres"))]
         Wire::Postgres => Err(scope.wrong("client.wire", tribunal_records::features::left_out("postgres"))),
@@ -275,16 +327,21 @@ pub(super) fn speech(description: &Description, scope: &Scope<'_>) -> Result<(Sp
 
 /// Checks that every key of `[client]` belongs to its wire.
 fn misplaced(client: &file::Client, scope: &Scope<'_>) -> Result<(), Wrong> {
+    let coded: &[Wire] = &[Wire::Jetstream, Wire::Zookeeper, Wire::Amqp];
+    let with_operations: &[Wire] = &[Wire::Exec, Wire::Jetstream, Wire::Zookeeper, Wire::Amqp];
     let all = [
-        ("headers", !client.headers.is_empty(), Wire::Http),
-        ("connect", client.connect.is_some(), Wire::Postgres),
-        ("command", !client.command.is_empty(), Wire::Exec),
-        ("programs", client.programs.is_some(), Wire::Exec),
-        ("operations", !client.operations.is_empty(), Wire::Exec),
+        ("headers", !client.headers.is_empty(), &[Wire::Http][..]),
+        ("connect", client.connect.is_some(), &[Wire::Postgres, Wire::Mysql]),
+        ("command", !client.command.is_empty(), &[Wire::Exec]),
+        ("programs", client.programs.is_some(), &[Wire::Exec]),
+        ("operations", !client.operations.is_empty(), with_operations),
+        ("options", !client.options.is_empty(), coded),
     ];
-    match all.into_iter().find(|(_, is_there, wire)| *is_there && *wire != client.wire) {
-        Some((key, _, wire)) => {
-            let why = format!("this key belongs to the wire `{}`", wire.name());
+    match all.into_iter().find(|(_, is_there, wires)| *is_there && !wires.contains(&client.wire)) {
+        Some((key, _, wires)) => {
+            let names: Vec<String> = wires.iter().map(|wire| format!("`{}`", wire.name())).collect();
+            let plural = if names.len() == 1 { "" } else { "s" };
+            let why = format!("this key belongs to the wire{plural} {}", names.join(", "));
             Err(scope.wrong(&format!("client.{key}"), why))
         }
         None => Ok(()),
@@ -322,9 +379,14 @@ fn book<O>(
         let f = if is_from_nil { Ok(F::Cas) } else { known(object, name) };
         let f = f.map_err(|why| scope.wrong(&key, why))?;
         let returns_value = matches!(f, F::Read | F::Dequeue | F::Generate);
-        let answers = Answers::new(operation, description.client.wire, returns_value);
+        let of_all = &description.client.fail;
+        let answers = Answers::new(of_all, operation, description.client.wire, returns_value);
         let answers = answers.map_err(|(below, why)| {
-            let key = if below.is_empty() { key.clone() } else { format!("{key}.{below}") };
+            let key = match &*below {
+                "" => key.clone(),
+                "client.fail" => below,
+                below => format!("{key}.{below}"),
+            };
             scope.wrong(&key, why)
         })?;
         let made = make(&key, operation, answers)?;
@@ -357,7 +419,9 @@ fn template(scope: &Scope<'_>, key: &str, text: &str) -> Result<Template, Wrong>
 
 fn no_body(scope: &Scope<'_>, key: &str, operation: &file::Operation) -> Result<(), Wrong> {
     match operation.body {
-        Some(_) => Err(scope.wrong(&format!("{key}.body"), "this key belongs to the wire `http`")),
+        Some(_) => {
+            Err(scope.wrong(&format!("{key}.body"), "this key belongs to the wires `http` and `json-rpc`"))
+        }
         None => Ok(()),
     }
 }
@@ -397,27 +461,57 @@ fn http(
     })
 }
 
-fn exec(client: &file::Client, scope: &Scope<'_>) -> Result<(Speech, Operations), Wrong> {
+/// The operations with these names.
+fn named(names: &[String], scope: &Scope<'_>) -> Result<Vec<(Object, F)>, Wrong> {
     let at = "client.operations";
-    let mut answered = Vec::new();
-    for name in &client.operations {
+    let one = |name: &String| {
         let wrong = || {
             scope.wrong(at, format!("there is no operation `{name}`: expected some such as register.read"))
         };
         let (table, operation) = name.split_once('.').ok_or_else(wrong)?;
         let (_, object) = OBJECTS.into_iter().find(|(it, _)| *it == table).ok_or_else(wrong)?;
-        answered.push((
-            object,
-            known(object, operation).map_err(|why| scope.wrong(at, format!("{name}: {why}")))?,
-        ));
+        let f = known(object, operation).map_err(|why| scope.wrong(at, format!("{name}: {why}")))?;
+        Ok((object, f))
+    };
+    names.iter().map(one).collect()
+}
+
+/// A client in code.
+fn coded(client: &file::Client, scope: &Scope<'_>) -> Result<(Speech, Operations), Wrong> {
+    let wire = client.wire.name();
+    let left_out = || scope.wrong("client.wire", tribunal_records::features::left_out(wire));
+    let coded = coded::find(wire).ok_or_else(left_out)?;
+    for (name, value) in &client.options {
+        let listed = |all: &[&'static str]| all.join(", ");
+        let of = coded.options.iter().find(|(it, _)| it == name).ok_or_else(|| {
+            let names: Vec<&str> = coded.options.iter().map(|(it, _)| *it).collect();
+            let expected = if names.is_empty() { "none".into() } else { listed(&names) };
+            scope.wrong("client.options", format!("there is no option `{name}`: expected {expected}"))
+        })?;
+        if !of.1.contains(&value.as_str()) {
+            let why = format!("{name}: expected one of {}, not `{value}`", listed(of.1));
+            return Err(scope.wrong("client.options", why));
+        }
     }
+    let all: Vec<String> = coded.operations.iter().map(|it| it.to_string()).collect();
+    if let Some(name) = client.operations.iter().find(|name| !all.contains(name)) {
+        let why = format!("the wire `{wire}` has no operation `{name}`: expected some of {}", all.join(", "));
+        return Err(scope.wrong("client.operations", why));
+    }
+    let used = if client.operations.is_empty() { &all } else { &client.operations };
+    let options = Box::leak(Box::new(client.options.clone()));
+    Ok((Speech::Coded(coded, options), by_object(&named(used, scope)?)))
+}
+
+fn exec(client: &file::Client, scope: &Scope<'_>) -> Result<(Speech, Operations), Wrong> {
+    let answered = named(&client.operations, scope)?;
     if answered.is_empty() {
         return Err(scope.wrong("client", "expected `operations`, a list such as [\"register.read\"]"));
     }
     let key = "client.command";
     let program = client.command.first();
     let program = program.ok_or_else(|| scope.wrong("client", "expected `command`, the client program"))?;
-    executable(program, scope.file).map_err(|why| scope.wrong(key, why))?;
+    scope.program(key, program)?;
     let programs = client.programs.unwrap_or_default();
     let placeholders = match programs {
         Programs::OnePerClient => &OF_CLIENT[..],

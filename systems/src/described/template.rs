@@ -72,7 +72,7 @@ impl Template {
     }
 
     /// The texts, each with the placeholder that follows it.
-    #[cfg(feature = "postgres")]
+    #[cfg(any(feature = "postgres", feature = "mysql"))]
     pub(super) fn parts(&self) -> impl Iterator<Item = (&str, Option<Template>)> {
         self.0.iter().map(|piece| match piece {
             Piece::Text(text) => (text.as_str(), None),
