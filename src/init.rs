@@ -225,7 +225,7 @@ mod tests {
             let text = text(&command, *wire).replace("./client", "sh");
             let parsed = tribunal_systems::Described::parse(&text, std::path::Path::new("a.toml"));
             let workload = tribunal_workloads::find(WORKLOAD).unwrap();
-            let runs = parsed.map(|entry| entry.answers(workload));
+            let runs = parsed.map(|all| all[0].answers(workload));
             assert_eq!(runs, Ok(true), "{text}");
         }
     }

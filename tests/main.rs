@@ -19,6 +19,7 @@ mod own_system;
 mod printed_commands;
 mod processes;
 mod program;
+mod released;
 mod reports;
 mod schedules;
 mod upkeep;
