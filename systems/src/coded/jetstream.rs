@@ -44,7 +44,7 @@ pub(super) const CODED: Coded = Coded {
         "lock.acquire",
         "lock.release",
     ],
-    options: &[],
+    options: &[("replicas", &["all", "one"])],
     client: SessionClient::<JetStream>::make,
 };
 
@@ -128,7 +128,10 @@ impl Session for JetStream {
                 holder: format!("p{}", setting.process),
             };
             session.greet().await.map_err(|error| error.to_string())?;
-            let replicas = setting.nodes.min(REPLICAS_MAX);
+            let replicas = match setting.option(&CODED, "replicas") {
+                "one" => 1,
+                _ => setting.nodes.min(REPLICAS_MAX),
+            };
             session.create(replicas).await?;
             Ok(session)
         })
