@@ -121,7 +121,10 @@ pub(crate) fn system(name: &str, registry: &Registry) -> Result<tribunal_systems
         _ => (name, None),
     };
     if !file.contains('/') && !file.ends_with(".toml") {
-        return lookup("system", name, registry.systems(), |entry| entry.name).cloned();
+        // Variants are only named to those who ask for one.
+        let is_near = |entry: &&tribunal_systems::Entry| variant.is_some() || !entry.name.contains(':');
+        let near: Vec<_> = registry.systems().iter().filter(is_near).cloned().collect();
+        return lookup("system", name, &near, |entry| entry.name).cloned();
     }
     let path = Path::new(file);
     let text = read_text(path).with_context(|| format!("cannot read {file}"))?;

@@ -109,7 +109,12 @@ const RUN: &[(&str, &str)] = &[
     (
         "--system mongodb",
         "there is no system `mongodb`: expected one of raft, paxos, zab, etcd, synod, abd, gossip, primary-backup, \
-         two-primaries, last-id, ttl-lock, two-phase-commit",
+         two-primaries, last-id, ttl-lock, two-phase-commit, zookeeper, redis, redis-sentinel, nats, rabbitmq, postgres, \
+         galera, ovsdb, antietcd",
+    ),
+    (
+        "--system zookeeper:local-read",
+        "there is no system `zookeeper:local-read`: did you mean `zookeeper:local-reads`?",
     ),
     ("--system no/such.toml", "cannot read no/such.toml: No such file or directory (os error 2)"),
     ("--model regster", "--model: there is no model `regster`: did you mean `register`?"),

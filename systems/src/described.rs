@@ -295,7 +295,7 @@ impl Described {
         let path = self.path.variable().map(|path| ("PATH".into(), path));
         let env = self.env.iter().map(|(name, value)| (name.into(), value.fill(values).into()));
         Command {
-            program: self.path.file(&program).map_or(program.into(), PathBuf::into_os_string),
+            program: self.path.resolved(&program),
             args: words.map(Into::into).collect(),
             env: path.into_iter().chain(env).collect(),
             directory: self.directory.as_ref().map(|path| path.fill(values).into()),
@@ -530,7 +530,12 @@ fn user(node: &file::Node, scope: &Scope<'_>) -> Result<Option<User>, Wrong> {
         (Some(name), None) => ("node.user", name),
         _ => return Ok(None),
     };
-    User::named(name).map(Some).map_err(|why| scope.wrong(key, why))
+    match (User::named(name), scope.programs) {
+        (Ok(user), _) => Ok(Some(user)),
+        (Err(why), Some(_)) => Err(scope.wrong(key, why)),
+        // A machine without users, such as a box, can have other systems all the same: this one will refuse to be root.
+        (Err(_), None) => Ok(None),
+    }
 }
 
 /// The description with the changes of a variant: tables are merged, everything else is replaced.

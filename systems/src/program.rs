@@ -45,6 +45,12 @@ impl ProgramPath {
         candidates.into_iter().find(|file| is_executable(file))
     }
 
+    /// What to start for the name of a program: the name itself, if `PATH` is enough.
+    pub(crate) fn resolved(&self, name: &str) -> OsString {
+        let found = (!self.more.is_empty()).then(|| self.file(name)).flatten();
+        found.map_or(name.into(), PathBuf::into_os_string)
+    }
+
     /// The file that a word of a command names: a path, or a program.
     pub(crate) fn file(&self, word: &str) -> Option<PathBuf> {
         if word.contains('/') || Path::new(word).is_file() {

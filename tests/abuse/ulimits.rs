@@ -103,7 +103,7 @@ fn a_file_size_limit_is_a_harness_failure_with_evidence() {
 #[test]
 fn too_little_memory_is_a_harness_failure() {
     // With less memory the program cannot even be loaded.
-    for mib in [32, 40, 48] {
+    for mib in [48, 56, 64] {
         let store = Store::in_memory();
         let ended = ended(limited(store.command(RUN), libc::RLIMIT_AS, mib << 20));
         let said = ended.stderr.contains("harness failure: ") || ended.stdout.contains("The harness failed");
