@@ -56,10 +56,10 @@ fn what_is_said_of_it_holds(run: &std::path::Path, report: &str) {
     assert_eq!(info["seen_live"]["key"], violation["key"], "the run stopped at another key than is reported");
     assert!(report.contains("15 clients") && report.contains(" was sent to n"), "{report}");
     let Some(missing) = violation["missing"].as_u64() else { return };
-    assert!(
-        report.contains("Is the effect of process") && report.contains(" from the return of p"),
-        "{report}"
-    );
+    assert!(report.contains(" from the return of p"), "{report}");
+    // A long report leaves it out of the terminal.
+    let page = std::fs::read_to_string(run.join("report.html")).unwrap();
+    assert!(page.contains("Is the effect of "), "{report}");
 
     let op = |id: u64| {
         let numbered = verdict["ops"].as_array().unwrap().iter().find(|it| it["id"] == id);
