@@ -14,7 +14,9 @@ use anyhow::{Context, Result, anyhow, bail};
 use clap::{CommandFactory, FromArgMatches};
 use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
+use tribunal_records::oracles::Oracle;
 use tribunal_records::suggest::unknown;
+use tribunal_reports::run_dir::load_judgement;
 
 use crate::cli::{Cli, Run, Verb};
 use crate::interrupts::Interrupts;
@@ -75,12 +77,19 @@ struct RealBug {
     trial: String,
     /// The arguments of a run that must be clean.
     control: String,
+    /// The oracles that find it. A violation that another one finds does not count.
+    #[serde(default = "model")]
+    oracles: Vec<Oracle>,
     /// How the control differs.
     differs: String,
     /// A fault schedule of the trial.
     schedule: Option<String>,
     /// A fault schedule of the control, if it is not that of the trial.
     control_schedule: Option<String>,
+}
+
+fn model() -> Vec<Oracle> {
+    vec![Oracle::Model]
 }
 
 #[derive(Deserialize)]
@@ -203,7 +212,7 @@ fn once(args: &Args, bug: &RealBug) -> Result<ExitCode> {
 }
 
 /// Runs the bugs and their controls, and counts. Exits with 1 if a control was accused, and with 2 if a bug was never
-/// shown.
+/// shown or a control was never clean.
 fn measure(args: &Args, bugs: &[RealBug], times: u32) -> Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut code = 0;
@@ -212,7 +221,7 @@ fn measure(args: &Args, bugs: &[RealBug], times: u32) -> Result<ExitCode> {
             return Ok(ExitCode::from(exit::INTERRUPTED));
         };
         exit::print_text(&format!("{}: {}\n", bug.name, counts.words()));
-        code = match (counts.accused, counts.shown) {
+        code = match (counts.accused, counts.shown.min(counts.clean)) {
             (1.., _) => 1,
             (0, 0) if code == 0 => 2,
             (0, _) => code,
@@ -251,7 +260,7 @@ async fn counts(args: &Args, bug: &RealBug, times: u32) -> Result<Option<Measure
                 (_, Some(code)) if code == i32::from(exit::USAGE) => {
                     bail!("{}: the run was refused", bug.name)
                 }
-                (false, Some(1)) => shown.push(start.elapsed()),
+                (false, Some(1)) if is_it(bug, &args.store)? => shown.push(start.elapsed()),
                 (true, Some(0)) => clean += 1,
                 (true, Some(1)) => accused += 1,
                 _ => {}
@@ -260,6 +269,12 @@ async fn counts(args: &Args, bug: &RealBug, times: u32) -> Result<Option<Measure
     }
     let (name, of) = (bug.name.clone(), times as usize);
     Ok(Some(Measured { name, shown: shown.len(), of, median_s: median(shown), clean, accused }))
+}
+
+/// Whether the latest run shows this bug, and not another violation.
+fn is_it(bug: &RealBug, store: &Path) -> Result<bool> {
+    let found_by = load_judgement(&store.join("latest"))?.found_by;
+    Ok(found_by.is_some_and(|oracle| bug.oracles.contains(&oracle)))
 }
 
 /// In seconds; 0 of nothing.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use tribunal_nemesis::Setting;
 use tribunal_records::places::at_line;
 use tribunal_records::suggest::unknown;
@@ -130,6 +130,7 @@ pub(crate) fn system(name: &str, registry: &Registry) -> Result<tribunal_systems
     let text = read_text(path).with_context(|| format!("cannot read {file}"))?;
     let all = Described::parse(&text, path).map_err(|wrong| anyhow!(at_line(path, wrong.line, wrong.why)))?;
     let Some(variant) = variant else { return Ok(all[0].clone()) };
+    ensure!(all.len() > 1, "there is no variant `{variant}`: {file} has none");
     let variant_of = |entry: &tribunal_systems::Entry| entry.name.rsplit_once(':').map_or("", |(_, it)| it);
     lookup("variant", variant, &all[1..], variant_of).cloned()
 }

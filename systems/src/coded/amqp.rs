@@ -36,7 +36,7 @@ struct Amqp {
 impl Session for Amqp {
     fn open(setting: &Setting) -> BoxFuture<'_, Result<Self, String>> {
         Box::pin(async move {
-            // The library makes its own connection; this one finds out whether the node listens there.
+            // The library connects by itself, and would talk to whoever listens: this one makes sure that it is the node.
             drop(setting.port.open().await.map_err(|error| error.to_string())?);
             let uri = format!("amqp://guest:guest@{}/%2f", setting.port.address);
             let opened = async {

@@ -73,7 +73,7 @@ impl From<Error> for Trouble {
 impl Session for ZooKeeper {
     fn open(setting: &Setting) -> BoxFuture<'_, Result<Self, String>> {
         Box::pin(async move {
-            // The library makes its own connection; this one finds out whether the node listens there.
+            // The library connects by itself, and would talk to whoever listens: this one makes sure that it is the node.
             drop(setting.port.open().await.map_err(|error| error.to_string())?);
             let connector = Client::connector().with_connection_timeout(setting.limit).with_fail_eagerly();
             let client = connector.connect(&setting.port.address.to_string()).await;

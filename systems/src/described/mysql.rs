@@ -86,7 +86,7 @@ impl MysqlClient {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
             None => {
-                // The library makes its own connection; this one finds out whether the node listens there.
+                // The library connects by itself, and would talk to whoever listens: this one makes sure that it is the node.
                 drop(self.port.open().await.map_err(|error| format!("cannot connect: {error}"))?);
                 let options = OptsBuilder::default()
                     .ip_or_hostname(self.port.address.ip().to_string())
