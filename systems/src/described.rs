@@ -76,6 +76,7 @@ use self::file::{Description, Links, Programs, ServedBy};
 use self::scope::Scope;
 use self::shared_program::SharedProgram;
 use self::speech::Speech;
+pub(crate) use self::speech::table;
 use self::status::{Leads, Ready, Version, accepts};
 use self::template::{Template, Values};
 use crate::program::ProgramPath;

@@ -27,6 +27,7 @@ use tribunal_workloads::{Object, Request};
 
 use super::{Coded, Session, SessionClient, Setting, Trouble, stored, sum, unknown_operation};
 use crate::BoxFuture;
+use crate::described::table;
 
 pub(super) const CODED: Coded = Coded {
     operations: &[
@@ -143,16 +144,7 @@ impl Session for JetStream {
         request: &'a Request,
     ) -> BoxFuture<'a, Result<Value, Trouble>> {
         Box::pin(async move {
-            let of = match object {
-                Object::Register => "register",
-                Object::Counter => "counter",
-                Object::Set => "set",
-                Object::List => "list",
-                Object::Queue => "queue",
-                Object::Lock => "lock",
-                _ => return Err(unknown_operation(request)),
-            };
-            let subject = format!("{STREAM}.{of}.{}", request.key);
+            let subject = format!("{STREAM}.{}.{}", table(object), request.key);
             let value = request.value.to_string();
             match (&request.f, request.value.as_pair()) {
                 (F::Read, _) if matches!(object, Object::Set | Object::List) => self.all(&subject).await,

@@ -20,6 +20,7 @@ use zookeeper_client::{Acls, Client, CreateMode, CreateOptions, Error};
 
 use super::{Coded, Session, SessionClient, Setting, Trouble, stored, sum, unknown_operation};
 use crate::BoxFuture;
+use crate::described::table;
 
 pub(super) const CODED: Coded = Coded {
     operations: &[
@@ -88,15 +89,7 @@ impl Session for ZooKeeper {
         request: &'a Request,
     ) -> BoxFuture<'a, Result<Value, Trouble>> {
         Box::pin(async move {
-            let of = match object {
-                Object::Register => "register",
-                Object::Counter => "counter",
-                Object::Set => "set",
-                Object::List => "list",
-                Object::Queue => "queue",
-                _ => return Err(unknown_operation(request)),
-            };
-            let path = format!("/{of}-{}", request.key);
+            let path = format!("/{}-{}", table(object), request.key);
             if request.f == F::Read && self.reads != "local" {
                 self.catch_up().await?;
             }

@@ -197,7 +197,7 @@ fn exec_of(
 }
 
 /// The name of an object's table.
-pub(super) fn table(object: Object) -> &'static str {
+pub(crate) fn table(object: Object) -> &'static str {
     OBJECTS.into_iter().find(|(_, it)| *it == object).map_or("other", |(name, _)| name)
 }
 
